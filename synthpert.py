@@ -1,0 +1,122 @@
+"""The `synthpert` command: knows every verb, and loads a room only when one of its verbs runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+# panel -> verb -> ("module:function", first line of the function's docstring)
+PANELS: dict[str, dict[str, tuple[str, str]]] = {
+    "Start": {
+        "demo": ("journey:demo", "Run the whole job as a rehearsal, free and offline."),
+        "rehearse": ("curation.commands:rehearse", "Serve a scripted model on 127.0.0.1, free and offline."),
+    },
+    "Make traces": {
+        "init": ("curation.commands:init", "Write a commented synthpert.toml."),
+        "ingest": ("curation.commands:ingest", "Read a benchmark's files into the store."),
+        "plan": ("curation.commands:plan", "Tell what a generate would ask and cost; sends nothing."),
+        "generate": ("curation.commands:generate", "Ask a model for a trace of each example of a set."),
+        "grade": ("curation.commands:grade", "Ask a critic to grade the valid traces it has not graded yet."),
+    },
+    "Look and select": {
+        "sql": ("curation.commands:sql", "Answer one SELECT over the store's tables and views."),
+        "show": ("curation.commands:show", "Print one trace and its whole lineage, or a sample of traces."),
+        "report": ("curation.commands:report", "Write a page about the store: funnel, grades, spend, critics, traces."),
+        "parse": ("curation.commands:parse", "Tell how each text of a file is read, and why."),
+        "exclude": ("curation.commands:exclude", "Hide a bad run, or traces, from every view."),
+        "build": ("curation.commands:build", "Write what a recipe selects as a dataset's next version."),
+    },
+}
+VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}
+
+
+class LazyGroup(TyperGroup):
+    """Lists the verbs of PANELS; imports a verb's module only when it is run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Put the real command in the place of its stub."""
+        name, stub, rest = super().resolve_command(ctx, args)
+        if stub is None or name is None:  # completion asks for unknown names
+            return name, stub, rest
+        module, _, function = VERBS[name][0].partition(":")
+        one = typer.Typer(add_completion=False, rich_markup_mode=None)
+        one.command(name)(getattr(import_module(module), function))
+        return name, typer.main.get_command(one), rest
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+for _panel, _verbs in PANELS.items():
+    for _verb, (_, _line) in _verbs.items():
+        app.command(_verb, help=_line, rich_help_panel=_panel)(lambda: None)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from curation.runs import code_version
+
+        print(f"synthpert {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    store: Annotated[str | None, typer.Option(help="folder or object-store URL (SYNTHPERT_STORE; ./store)")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="print it")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress and no remarks on stderr")] = False,
+) -> None:
+    """Make, check and version reasoning traces for perturbation prediction.
+
+    Example: synthpert --store mystore sql "FROM funnel"
+    """
+    ctx.obj = {"store": store, "json": json, "quiet": quiet}
+
+
+def main() -> None:
+    """Run a verb. Exit 0 done, 1 one clear line of what is wrong, 2 usage, 3 stopped before the end."""
+    from curation.errors import Interrupted, SynthpertError
+
+    sys.unraisablehook = _unraisable
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        app()
+    except Interrupted as e:
+        _end(str(e), 3)
+    except RuntimeError as e:  # DuckDB's word for a Ctrl-C, where it was asked outside of a store's session
+        if str(e) != "Query interrupted":
+            raise
+        _end("interrupted; the same command goes on from here", 3)
+    except SystemExit as e:  # typer makes an exit of its own of a Ctrl-C
+        if e.code != 130:
+            raise
+        _end("interrupted; the same command goes on from here", 3)
+    except SynthpertError as e:
+        _end(str(e), 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; nothing is wrong
+    except OSError as e:
+        _end(f"{e.filename or 'the store'}: {e.strerror or e}", 1)
+
+
+def _unraisable(unraisable: Any) -> None:
+    """A Ctrl-C that struck inside a finaliser, where Python drops it, strikes again outside."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _end(line: str, status: int) -> None:
+    typer.echo(f"synthpert: {line}", err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

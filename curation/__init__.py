@@ -1,0 +1,1 @@
+"""The store, and everything that makes, grades, selects and versions reasoning traces."""

@@ -1,0 +1,47 @@
+"""What can go wrong in a way the user can mend. Each is one clear line at the command's edge, exit status 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SynthpertError(Exception):
+    """The base of all: its text is the line the user reads."""
+
+
+class BadInput(SynthpertError):
+    """A file, or a value in it, is not what it should be."""
+
+    @classmethod
+    def at(
+        cls, file: Path | str, found: str, wanted: str, *, line: int | None = None, column: str | None = None
+    ) -> BadInput:
+        """Name the place, what stands there and what should."""
+        place = f"{file}"
+        place += f", line {line}" if line is not None else ""
+        place += f", column {column}" if column is not None else ""
+        return cls(f"{place}: found {found}, wanted {wanted}")
+
+
+class StoreError(SynthpertError):
+    """The store is not one, is newer than this code, or was handed rows it cannot hold."""
+
+
+class RefusedSQL(SynthpertError):
+    """A query that is no plain SELECT, or that DuckDB turned down."""
+
+
+class EndpointError(SynthpertError):
+    """The model's address, key or name is such that asking on makes no sense."""
+
+
+class RecipeError(SynthpertError):
+    """A recipe that does not exist, does not run, or selects what a dataset cannot hold."""
+
+
+class VersionError(SynthpertError):
+    """A version or its folder stands in the way of the one to be written."""
+
+
+class Interrupted(SynthpertError):
+    """The user or a limit stopped the work before its end; exit status 3."""

@@ -1,0 +1,196 @@
+"""A user's SQL, on a connection that can read the store and nothing else, and change nothing.
+
+Two locks, as each alone has holes: the connection has no file or network access, no temporary folder, fixed
+settings and a read-only transaction; and the statement is one SELECT whose parsed tree holds no other kind of
+statement, since DuckDB takes `WITH a AS (COPY ...) SELECT` for a SELECT.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from curation import views
+from curation.errors import RefusedSQL
+from curation.store import Snapshot, Store
+
+if TYPE_CHECKING:
+    import duckdb
+
+NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+MEMORY, SECONDS = "4GB", 60.0
+# external access goes last but two: it adds the temporary folder to what may be read, unless there is none
+LOCK = (
+    "SET python_enable_replacements=false",
+    "SET autoload_known_extensions=false",
+    "SET autoinstall_known_extensions=false",
+    "SET temp_directory=''",
+    "SET enable_external_access=false",
+    "SET lock_configuration=true",
+    "BEGIN TRANSACTION READ ONLY",
+)
+
+
+@contextmanager
+def locked(
+    store: Store, at: Snapshot | None = None, instead: Mapping[str, str] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a locked connection with the store's tables and views.
+
+    Args:
+        store: the store.
+        at: a snapshot, for the store as it was then.
+        instead: SELECTs of views that are to be other than the store's own.
+    """
+    import duckdb
+
+    with duckdb.connect(config={"memory_limit": MEMORY}) as con:
+        views.create(con, {**views.texts(), **(instead or {})}, partial(store.relation, at=at, by_arrow=True))
+        for statement in LOCK:
+            con.execute(statement)
+        yield con
+
+
+def ask(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    seconds: float = SECONDS,
+) -> pa.Table:
+    """Answer one SELECT of the user's on a locked connection.
+
+    Raises:
+        RefusedSQL: it is something else, does not run, or takes longer than `seconds` or too much memory.
+    """
+    import duckdb
+
+    statement = check(sql)
+    wanted = {k: v for k, v in (params or {}).items() if k in statement.named_parameters}
+    clock = threading.Timer(seconds, con.interrupt)
+    clock.start()
+    try:
+        found = con.sql(statement, params=wanted).to_arrow_table()  # type: ignore[arg-type]
+        return found.rename_columns(_apart(found.column_names))
+    except duckdb.InterruptException as e:
+        raise RefusedSQL(f"the query took more than {seconds:.0f} s and was stopped") from e
+    except MemoryError as e:
+        raise RefusedSQL("the answer does not fit into memory; add a LIMIT") from e
+    except (duckdb.Error, ValueError) as e:
+        raise RefusedSQL(one_line(e)) from e
+    finally:
+        clock.cancel()
+
+
+def check(sql: str) -> duckdb.Statement:
+    """Return the statement, if it is a single one that only reads.
+
+    Raises:
+        RefusedSQL: it is none, several, or does anything but SELECT.
+    """
+    import duckdb
+
+    sql = _decoded(sql)
+    try:
+        found = duckdb.extract_statements(sql)
+    except duckdb.Error as e:
+        raise RefusedSQL(one_line(e)) from e
+    if len(found) != 1:
+        raise RefusedSQL(f"one SELECT is answered here, and this is {len(found)} statements")
+    if found[0].type != duckdb.StatementType.SELECT:
+        raise RefusedSQL(f"only SELECT is answered here, and this is {_kind(sql)}")
+    try:
+        with duckdb.connect() as con:
+            tree = json.loads(con.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
+        odd = [node for node in _nodes(tree) if node not in NODES]
+    except RecursionError as e:
+        raise RefusedSQL("the query is nested too deep to be checked") from e
+    if tree.get("error"):
+        raise RefusedSQL(f"only SELECT is answered here: {tree.get('error_message')}")
+    if odd:
+        kind = odd[0].removesuffix("_NODE").removesuffix("_QUERY")
+        raise RefusedSQL(f"only SELECT is answered here, and this holds {kind}")
+    return found[0]
+
+
+def rows(found: pa.Table) -> list[dict[str, Any]]:
+    """Return an answer as a list of dicts.
+
+    Raises:
+        RefusedSQL: a value that Python cannot hold, such as the year 10000.
+    """
+    try:
+        return found.to_pylist()
+    except (OverflowError, ValueError, NotImplementedError, MemoryError) as e:
+        raise RefusedSQL(f"the answer cannot be shown: {type(e).__name__}: {e}") from e
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Return column names of which none stands twice: a, a becomes a, a_1."""
+    found: list[str] = []
+    for name in names:
+        n, given = 0, name
+        while name in found:
+            n += 1
+            name = f"{given}_{n}"
+        found.append(name)
+    return found
+
+
+def condition(sql: str) -> str:
+    """Return a user's condition in brackets, to stand after WHERE in a statement that is then asked.
+
+    Raises:
+        RefusedSQL: it closes a bracket that it has not opened, so what follows would stand outside.
+    """
+    import duckdb
+
+    text, depth = _decoded(sql), 0
+    for place, kind in duckdb.tokenize(text):  # places are in bytes
+        if kind == duckdb.token_type.operator:
+            depth += {b"(": 1, b")": -1}.get(text.encode()[place : place + 1], 0)
+        if depth < 0:
+            raise RefusedSQL("wanted a condition, and this closes a bracket that it has not opened")
+    return f"(\n{sql}\n)"  # on lines of its own: it may end in a comment
+
+
+def _decoded(sql: str) -> str:
+    """An argument in UTF-8 under an ASCII locale comes as half surrogates, which DuckDB does not take."""
+    return sql.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _kind(sql: str) -> str:
+    word = re.search(r"[A-Za-z]+", re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.S))
+    kind = word[0].upper() if word else "something else"
+    return f"{kind} (write PIVOT with IN (...))" if kind == "PIVOT" else kind
+
+
+def _nodes(tree: Any) -> Iterator[str]:
+    """Yield the type of every statement node in a serialized tree."""
+    if isinstance(tree, list):
+        for branch in tree:
+            yield from _nodes(branch)
+    elif isinstance(tree, dict):
+        kind = tree.get("type")
+        if isinstance(kind, str) and kind.endswith("_NODE"):
+            yield kind
+        for branch in tree.values():
+            yield from _nodes(branch)
+
+
+def one_line(error: Exception) -> str:
+    """Return DuckDB's message as one line, with the place in the SQL if it names one."""
+    text = str(error)
+    place = re.search(r"LINE (\d+): (.*)\n( *)\^", text)
+    said = " ".join(text.split("\n\nLINE")[0].split())
+    if not place:
+        return said
+    at = len(place[3]) - len(f"LINE {place[1]}: ")
+    return f"{said} (line {place[1]}, at: {place[2][max(at, 0) :].strip()[:40]})"

@@ -1,0 +1,67 @@
+"""How the commands print: the result to stdout, as text or JSON, and all else to stderr."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import typer
+
+CELL = 80  # characters at most
+
+
+def result(ctx: typer.Context, found: Any, text: str) -> None:
+    """Print a result to stdout: as JSON if asked for, else as text."""
+    print(orjson.dumps(found, default=_json).decode() if ctx.obj["json"] else text)
+
+
+def _json(value: Any) -> Any:
+    """Return what JSON can hold of a value of SQL: a sum of integers comes as a Decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and abs(value) < 2**63 else float(value)
+    return str(value)
+
+
+def say(ctx: typer.Context, text: str) -> None:
+    """Print a remark to stderr."""
+    if not ctx.obj["quiet"]:
+        typer.echo(text, err=True)
+
+
+def say_next(ctx: typer.Context, command: str) -> None:
+    """Say what to type next, for the store that was named."""
+    named = ctx.obj["store"]
+    say(ctx, f"next: {command.replace('synthpert', f'synthpert --store {named}', 1) if named else command}")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return rows as aligned text: numbers to the right, long cells cut to fit a terminal (--json has them whole)."""
+    if not rows:
+        return "(no rows)"
+    head = list(rows[0])
+    cells = [[_cell(r[c]) for c in head] for r in rows]
+    width = _fit([min(CELL, max(len(c[i]) for c in [head, *cells])) for i in range(len(head))])
+    right = [all(isinstance(r[c], int | float | Decimal | None) for r in rows) for c in head]
+
+    def line(values: list[str]) -> str:
+        cut = (v if len(v) <= w else v[: max(w - 3, 1)] + "..." for v, w in zip(values, width, strict=True))
+        padded = (v.rjust(w) if r else v.ljust(w) for v, w, r in zip(cut, width, right, strict=True))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(head), line(["-" * w for w in width]), *map(line, cells)])
+
+
+def _fit(width: list[int]) -> list[int]:
+    """Make the widest columns narrower until a line fits the terminal; as wide as they are where there is none."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6
+    while sum(width) + 2 * len(width) > room and max(width) > 8:
+        width[width.index(max(width))] -= 1
+    return width
+
+
+def _cell(value: Any) -> str:
+    text = "NULL" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return " ".join(text.split())

@@ -1,0 +1,111 @@
+"""The published row: what a dataset holds, column by column, and the hash that says whether two hold the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import orjson
+import pyarrow as pa
+
+from curation.errors import RecipeError
+from curation.prompting import Prompt
+from curation.schema import BOOL, FLOAT, INT, MESSAGES, STRING
+from curation.selection import query
+from curation.store import Snapshot, Store
+
+SIDES = ("train", "validation", "test")
+
+COLUMNS: dict[str, tuple[pa.DataType, str]] = {
+    "messages": (MESSAGES, "chat messages: system, user and, but for test, the assistant's turn to train on"),
+    "example_id": (STRING, "id of the measured effect"),
+    "trace_id": (STRING, "id of the trace; null for rows without reasoning"),
+    "cell_line": (STRING, "cell line"),
+    "pert": (STRING, "gene knocked down"),
+    "gene": (STRING, "gene read out"),
+    "label": (STRING, "measured outcome"),
+    "reasoning": (STRING, "the generator's reasoning"),
+    "answer": (STRING, "the generator's answer"),
+    "approach": (STRING, "explain: the generator was shown the outcome; blind: it was not"),
+    "generator": (STRING, "model that wrote the trace"),
+    "generator_prompt": (STRING, "version of its prompt"),
+    "parser": (STRING, "version of the reader of its answer"),
+    "critic": (STRING, "model@prompt of the newest valid grade"),
+    "grade": (STRING, "that grade"),
+    "justification": (STRING, "the critic's words"),
+    "factuality": (FLOAT, "share of rated clauses that experts found true"),
+    "clauses_rated": (INT, "clauses that experts rated true or false"),
+    "prompt": (STRING, "version of the standard prompt in `messages`"),
+    "finish_reason": (STRING, "why the generator stopped"),
+    "tokens_in": (INT, "the generator's prompt tokens"),
+    "tokens_out": (INT, "the generator's completion tokens"),
+    "usd": (FLOAT, "price of the generator's answer in dollars; null = unknown"),
+    "weight": (FLOAT, "weight given by the recipe; null in test"),
+    "simulated": (BOOL, "whether anything in the row comes from a rehearsal"),
+    "source": (STRING, "benchmark of the example"),
+    "licence": (STRING, "its licence"),
+}
+SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
+
+
+class Config(NamedTuple):
+    """One split of a dataset: its rows by side, and the hash of them all."""
+
+    split: str
+    sides: Mapping[str, pa.Table]
+    hash: str
+
+
+def published(store: Store, chosen: pa.Table, split: str, standard: Prompt, at: Snapshot) -> Mapping[str, pa.Table]:
+    """Return the rows of one split by side, each in the order of its ids.
+
+    Args:
+        store: the store.
+        chosen: what a recipe selected: trace_id, example_id, weight.
+        split: the split.
+        standard: the prompt that the model is trained and asked with.
+        at: the snapshot they are read from.
+
+    Raises:
+        RecipeError: the rows are of one perturbation only, so nothing is left to train or to validate on.
+    """
+    params = {"split": split, "system": standard.system, "user": standard.user, "prompt": standard.hash}
+    with store.session(at) as con:
+        con.register("chosen", chosen)
+        con.execute("CREATE TEMP TABLE published AS " + query("rows"), params)
+        sides = {
+            side: con.sql(
+                f"SELECT {', '.join(COLUMNS)} FROM published WHERE side = $side ORDER BY trace_id, example_id",
+                params={"side": side},
+            )
+            .to_arrow_table()
+            .cast(SCHEMA)
+            .combine_chunks()
+            for side in SIDES
+        }
+    if not sides["train"].num_rows:
+        raise RecipeError(
+            f"the rows selected for the split {split} are of perturbations that all fall to validation; "
+            "select more than one perturbation"
+        )
+    _assert_apart(sides, split)
+    return sides
+
+
+def _assert_apart(sides: Mapping[str, pa.Table], split: str) -> None:
+    """A test row among the rows to learn from cannot come about; if it does, nothing is written."""
+    learned = pa.concat_tables(sides[s].select(["example_id", "cell_line"]) for s in ("train", "validation"))
+    assert not set(learned["example_id"].to_pylist()) & set(sides["test"]["example_id"].to_pylist())
+    assert split != "rpe1_holdout" or "RPE1" not in learned["cell_line"].unique().to_pylist()
+
+
+def row_hash(sides: Mapping[str, pa.Table]) -> str:
+    """Return sha256 over the canonical JSON of all rows, side by side: the same whatever writes the files."""
+    digest = hashlib.sha256()
+    for side in SIDES:
+        digest.update(side.encode() + b"\n")
+        for batch in sides[side].to_batches(max_chunksize=5_000):
+            for row in batch.to_pylist():
+                digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+    return digest.hexdigest()

@@ -1,0 +1,240 @@
+"""The tables of the store: every column with its type, unit and meaning, and how ids are made.
+
+Types are string, int64, float64, bool, UTC timestamps, lists and structs of them, and no others: Delta has
+no unsigned numbers, and a column can never be narrowed or widened later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pyarrow as pa
+
+STRING, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+TIME = pa.timestamp("us", tz="UTC")
+MESSAGES = pa.list_(pa.struct([pa.field("role", STRING), pa.field("content", STRING)]))
+
+LABELS = ("upregulated", "downregulated", "not differentially expressed")
+REHEARSAL = "rehearsal"  # as a provider or a source: nothing of it may stand in for the real thing
+
+
+def content_id(*fields: object) -> str:
+    """Return the id of what these fields name: 16 hex digits of sha256 over them, joined by U+001F."""
+    return hashlib.sha256("\x1f".join(map(str, fields)).encode()).hexdigest()[:16]
+
+
+class _Clock:
+    """The time of this process. It never goes back, and never stands before what the store has seen.
+
+    The latest row of an id is the one that counts, so a machine whose clock was set back must not write rows that
+    stand before those they correct.
+    """
+
+    def __init__(self) -> None:
+        self.start, self.ticks = datetime.now(UTC), time.monotonic()
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=time.monotonic() - self.ticks)
+
+    def not_before(self, seen: datetime) -> None:
+        if self.now() <= seen:
+            self.start, self.ticks = seen + timedelta(microseconds=1), time.monotonic()
+
+
+_clock = _Clock()
+
+
+def now() -> datetime:
+    """Return the present, in UTC, as this process knows it."""
+    return _clock.now()
+
+
+def not_before(seen: datetime) -> None:
+    """Have `now` go on from a time that the store has seen, if the machine's clock stands before it."""
+    _clock.not_before(seen)
+
+
+class Table(NamedTuple):
+    """One table: the columns that its id is made of, and the Arrow schema of its rows."""
+
+    name: str
+    key: str
+    schema: pa.Schema
+
+
+def _table(name: str, key: str, about: str, /, **columns: tuple[pa.DataType, str]) -> Table:
+    columns = {
+        key: (STRING, "id of the row"),
+        **columns,
+        "run_id": (STRING, "the run that wrote the row"),
+        "created": (TIME, "when the row was made"),
+    }
+    fields = [pa.field(n, t, metadata={"description": d}) for n, (t, d) in columns.items()]
+    return Table(name, key, pa.schema(fields, metadata={"description": about}))
+
+
+TABLES = {
+    t.name: t
+    for t in (
+        _table(
+            "examples",
+            "example_id",
+            "One measured effect a row: what knocking down `pert` does to `gene` in one cell line.",
+            cell_line=(STRING, "K562, RPE1, HepG2, Jurkat, or the file's stem"),
+            pert=(STRING, "symbol of the gene that is knocked down"),
+            gene=(STRING, "symbol of the gene that is read out"),
+            label=(STRING, "upregulated, downregulated or not differentially expressed"),
+            given_side=(STRING, "train or test, as the benchmark's file says"),
+            source=(STRING, "the benchmark the row comes from"),
+            licence=(STRING, "licence of that benchmark"),
+        ),
+        _table(
+            "responses",
+            "response_id",
+            "One call to a model a row, answered or failed, with everything that was sent and came back.",
+            request_id=(STRING, "hash of all that changes the answer; the cache key"),
+            subject_id=(STRING, "what the request is about: an example_id, or for a critic a trace_id"),
+            stage=(STRING, "generate or grade"),
+            provider=(STRING, "host and port that answered, its name in the config, or rehearsal"),
+            model=(STRING, "model name as asked"),
+            params=(STRING, "parameters as asked, JSON"),
+            messages=(MESSAGES, "what was sent"),
+            sample=(INT, "number of the sample, from 0"),
+            prompt=(STRING, "name of the prompt; for a generator the approach"),
+            prompt_hash=(STRING, "version of the prompt: hash of its text"),
+            outcome_shown=(STRING, "the outcome the model was given; null if hidden"),
+            text=(STRING, "the answer; null if the call failed"),
+            thinking=(STRING, "the separate reasoning_content field, where the server sends one"),
+            finish_reason=(STRING, "why the model stopped, in the API's words"),
+            failure=(STRING, "null if answered, else why not, in one word"),
+            detail=(STRING, "what the server said of the failure"),
+            http_status=(INT, "HTTP status; null if none came"),
+            tokens_in=(INT, "prompt tokens"),
+            tokens_out=(INT, "completion tokens"),
+            tokens_cached=(INT, "prompt tokens that the provider had cached"),
+            tokens_reasoning=(INT, "hidden reasoning tokens, part of tokens_out"),
+            usd=(FLOAT, "price in dollars; null = unknown"),
+            seconds=(FLOAT, "from sending to the last byte"),
+            attempt=(INT, "number of the try within its run, from 1"),
+        ),
+        _table(
+            "traces",
+            "trace_id",
+            "One parsed generator answer a row.",
+            request_id=(STRING, "the request it answers"),
+            response_id=(STRING, "the response it was read from"),
+            example_id=(STRING, "the example it explains"),
+            approach=(STRING, "explain, blind or control"),
+            outcome_shown=(STRING, "the outcome the generator was given; null if hidden"),
+            generator=(STRING, "model name"),
+            provider=(STRING, "who answered"),
+            prompt_hash=(STRING, "version of the generator's prompt"),
+            sample=(INT, "number of the sample, from 0"),
+            reasoning=(STRING, "the text between the think tags, as the model wrote it"),
+            answer=(STRING, "a label or I do not know; null if invalid"),
+            think=(STRING, "state of the reasoning: ok, unopened, field, or what is wrong with it"),
+            reason=(STRING, "why the answer is invalid; null if valid"),
+            parser=(STRING, "version of the reader"),
+        ),
+        _table(
+            "grades",
+            "grade_id",
+            "One critic's judgement of one trace a row.",
+            request_id=(STRING, "the request it answers"),
+            trace_id=(STRING, "the trace that was graded"),
+            critic=(STRING, "model@prompt hash"),
+            provider=(STRING, "who answered"),
+            grade=(STRING, "excellent, good, average, bad or terrible; null if invalid"),
+            justification=(STRING, "the critic's words"),
+            reason=(STRING, "why the grade is invalid; null if valid"),
+            response_id=(STRING, "the response it was read from"),
+        ),
+        _table(
+            "exclusions",
+            "exclusion_id",
+            "One run or trace hidden from every view, or shown again, a row; the latest counts.",
+            kind=(STRING, "run or trace"),
+            subject=(STRING, "the run_id or trace_id"),
+            hidden=(BOOL, "true hides it, false takes that back"),
+            reason=(STRING, "why, in the words of who did it"),
+        ),
+        _table(
+            "clauses",
+            "clause_id",
+            "One span of a text that an expert can judge a row.",
+            subject=(STRING, "trace or prediction"),
+            subject_id=(STRING, "id of that trace or prediction"),
+            n=(INT, "place among the clauses of its text, from 0"),
+            start_char=(INT, "first character, in the exact stored text"),
+            end_char=(INT, "one past the last character"),
+            text=(STRING, "the clause"),
+            segmenter=(STRING, "version of the segmenter"),
+        ),
+        _table(
+            "verdicts",
+            "verdict_id",
+            "One expert's verdict on one clause a row.",
+            clause_id=(STRING, "the clause"),
+            round=(STRING, "name of the review round"),
+            annotator=(STRING, "the expert"),
+            verdict=(STRING, "TRUE, FALSE or UNVERIFIABLE"),
+            level=(STRING, "gene or pathway, where asked"),
+            note=(STRING, "the expert's note"),
+            status=(STRING, "submitted, draft or discarded"),
+        ),
+        _table(
+            "versions",
+            "version_id",
+            "One published or publishable version a row.",
+            name=(STRING, "name of the dataset"),
+            version=(STRING, "semantic version"),
+            recipe=(STRING, "name of the recipe"),
+            recipe_sql=(STRING, "its text"),
+            params=(STRING, "its parameters, JSON"),
+            tables=(STRING, "the store it was built from, JSON: table -> Delta version"),
+            row_hash=(STRING, "sha256 over all rows, whatever the files look like"),
+            rows=(INT, "rows in all splits and sides"),
+            published_to=(STRING, "repository; null if not published"),
+            commit_sha=(STRING, "commit there; null if not published"),
+        ),
+        _table(
+            "members",
+            "member_id",
+            "One train or validation row of a version a row. Test rows are named by the split itself.",
+            name=(STRING, "name of the dataset"),
+            version=(STRING, "semantic version"),
+            split=(STRING, "default or rpe1_holdout"),
+            side=(STRING, "train or validation"),
+            trace_id=(STRING, "the trace; null for a row without reasoning"),
+            example_id=(STRING, "the example"),
+            weight=(FLOAT, "weight that the recipe gave"),
+        ),
+        _table(
+            "migrations",
+            "migration_id",
+            "One change of the store's shape a row.",
+            number=(INT, "its number, from 1"),
+            name=(STRING, "what it did"),
+        ),
+        _table(
+            "runs",
+            "run_id",
+            "A command's start and end, a row each; the view has the latest.",
+            command=(STRING, "the verb"),
+            args=(STRING, "its options, JSON"),
+            code=(STRING, "version of synthpert"),
+            user_name=(STRING, "who ran it"),
+            host=(STRING, "where"),
+            started=(TIME, "start"),
+            ended=(TIME, "end; null while it runs"),
+            state=(STRING, "running, done, stopped, failed or killed"),
+        ),
+    )
+}
+
+# The order to open tables in: the parents stand first above, so that read from the end no grade is ever seen whose
+# trace is not. Tables share no snapshot.
+CHILD_FIRST = tuple(reversed(TABLES))

@@ -1,0 +1,1 @@
+"""Views: NAME.sql is the SELECT that one sees as NAME."""

@@ -1,0 +1,1 @@
+"""Questions that the code asks of the store, with $parameters."""

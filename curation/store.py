@@ -1,0 +1,347 @@
+"""The store: append-only Delta tables in one folder, Arrow in and out. Nothing else knows that Delta exists.
+
+What Delta must be held down to (each was found by breaking it, and has a test in tests/test_store.py): history
+must not expire, rows are never removed, a commit carries a number that works as a compare-and-swap, and
+delta-rs casts values without a word, so a schema is checked before it sees the rows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from curation import views
+from curation.errors import StoreError
+from curation.schema import CHILD_FIRST, TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+    from deltalake import CommitProperties, DeltaTable
+
+FOREVER = {
+    "delta.appendOnly": "true",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+COMPACT_ABOVE = 200  # files a table
+INTERRUPTED = "Query interrupted"  # what DuckDB makes of a Ctrl-C: a RuntimeError
+
+Snapshot = Mapping[str, int]  # table -> Delta version
+
+
+class Store:
+    """A store at `place`: a folder, or an object-store URL such as s3://bucket/path.
+
+    Args:
+        place: where the tables lie.
+        create: make the store if there is none.
+
+    Raises:
+        StoreError: there is no store, it is something else, or it is newer than this code.
+    """
+
+    def __init__(self, place: str | Path, *, create: bool = False) -> None:
+        from curation.migrations import migrate
+
+        self.place = str(place).rstrip("/")
+        self.remote = "://" in self.place
+        if not self.remote:
+            _check_folder(Path(self.place), create)
+        migrate(self, create)
+
+    @property
+    def journals(self) -> Path:
+        """The folder of the journals: in the store, or for an object store in the user's state folder."""
+        if not self.remote:
+            return Path(self.place) / "journal"
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        return state / "synthpert" / hashlib.sha256(self.place.encode()).hexdigest()[:16] / "journal"
+
+    # -- writing
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Append rows that have just the table's declared schema.
+
+        Raises:
+            StoreError: a column is missing, is one too many, or has another type. Nothing is written.
+        """
+        _check_schema(table, rows.schema)
+        if rows.num_rows:
+            _write(self._open(table) or self._create(table), rows)
+
+    def append_once(self, table: str, app: str, rows_since: Callable[[int], tuple[pa.Table, int]]) -> int:
+        """Append what `rows_since(number)` gives, and set `app`'s number to the one it gives, in one commit.
+
+        Reading and writing the number through one handle makes it a compare-and-swap: of two processes
+        that do this at once one wins, and the other is shown the new number and asked again.
+
+        Returns:
+            How many rows were appended.
+        """
+        from deltalake import CommitProperties, Transaction
+        from deltalake.exceptions import CommitFailedError
+
+        while True:
+            handle = self._open(table) or self._create(table)
+            rows, after = rows_since(handle.transaction_version(app) or 0)
+            _check_schema(table, rows.schema)
+            if not rows.num_rows:
+                return 0
+            try:
+                _write(handle, rows, CommitProperties(app_transactions=[Transaction(app, after)]))
+                return rows.num_rows
+            except CommitFailedError:
+                continue
+
+    def append_new(self, table: str, rows: pa.Table) -> int:
+        """Append the rows whose id the table does not hold yet, once however many do so; returns how many."""
+        key = TABLES[table].key
+
+        def unknown(number: int) -> tuple[pa.Table, int]:
+            import duckdb
+
+            if not self.files(table):
+                return rows, number + 1
+            with duckdb.connect() as con:
+                con.register("fresh", rows)
+                views.register(con, [table], self.relation)
+                new = con.sql(f"SELECT * FROM fresh ANTI JOIN raw.{table} USING ({key})").to_arrow_table()
+            return new.cast(TABLES[table].schema), number + 1
+
+        return self.append_once(table, f"new-{table}", unknown) if rows.num_rows else 0
+
+    def compact(self) -> None:
+        """Join the small files of the tables that have over 200, one compactor at a time.
+
+        On an object store there is no lock to hold: nothing is done there.
+
+        Raises:
+            StoreError: the rows are not as many as before. The version before is untouched and readable.
+        """
+        if self.remote:
+            return
+        with lock(self.journals / "compact.lock") as alone:
+            for table in TABLES if alone else ():
+                handle = self._open(table)
+                if handle is None or len(handle.file_uris()) <= COMPACT_ABOVE:
+                    continue
+                start = handle.version()
+                handle.optimize.compact()
+                self._check_compacted(table, start)
+
+    def _check_compacted(self, table: str, start: int) -> None:
+        """Of the commits since, the one that made the files fewer must have left the rows as many."""
+        from deltalake import DeltaTable
+
+        end = DeltaTable(self._uri(table)).version()
+        since = [DeltaTable(self._uri(table), version=v) for v in range(start, end + 1)]
+        for before, after in pairwise(since):
+            if len(after.file_uris()) < len(before.file_uris()) and _count(after) != _count(before):
+                raise StoreError(f"compacting {table} changed its rows; version {before.version()} is whole")
+
+    # -- reading
+
+    def snapshot(self) -> dict[str, int]:
+        """Return the Delta version of each table that exists: what `at=` takes."""
+        handles = {t: self._open(t) for t in CHILD_FIRST}
+        return {t: h.version() for t, h in handles.items() if h is not None}
+
+    def connect(self, at: Snapshot | None = None) -> duckdb.DuckDBPyConnection:
+        """Return a DuckDB connection with every table (raw.NAME) and view (NAME) of the store."""
+        import duckdb
+
+        con = duckdb.connect()
+        views.create(con, views.texts(), partial(self.relation, at=at))
+        return con
+
+    @contextmanager
+    def session(
+        self, at: Snapshot | None = None, wanted: Mapping[str, str] | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection with these views, or all, for the while of the block.
+
+        Raises:
+            StoreError: a file of the store is cut or gone.
+        """
+        import duckdb
+
+        with duckdb.connect() as con:
+            try:
+                views.create(con, views.texts() if wanted is None else wanted, partial(self.relation, at=at))
+                yield con
+            except (duckdb.IOException, duckdb.InvalidInputException) as e:
+                raise StoreError(f"{self.place}: {_one_line(e)}") from e
+            except RuntimeError as e:
+                raise (KeyboardInterrupt if str(e) == INTERRUPTED else e) from e
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None, at: Snapshot | None = None) -> pa.Table:
+        """Answer one of the project's own queries, opening only the tables that it needs.
+
+        A user's query goes through `curation.locked`.
+
+        Args:
+            query: one SELECT.
+            params: values of its $names.
+            at: a snapshot, for the store as it was then.
+        """
+        with self.session(at, views.needed(query)) as con:
+            return con.sql(query, params=dict(params or {})).to_arrow_table()
+
+    def rows(self, query: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Answer one of the project's own queries as a list of dicts."""
+        return self.sql(query, params).to_pylist()
+
+    def files(self, table: str, at: Snapshot | None = None) -> list[str]:
+        """Return the Parquet files that make up a table, now or at a snapshot; none if it does not exist."""
+        if at is not None and table not in at:
+            return []
+        handle = self._open(table, None if at is None else at[table])
+        # files lie flat in their table's folder; file_uris() would write a blank in the store's path as %20
+        return sorted(f"{self._uri(table)}/{uri.rsplit('/', 1)[1]}" for uri in handle.file_uris()) if handle else []
+
+    def relation(self, table: str, at: Snapshot | None = None, *, by_arrow: bool = False) -> Any:
+        """Return what a DuckDB view of a table can be made over.
+
+        Either SQL over its Parquet files (twenty times faster to find one row), or, for an object store or if
+        `by_arrow` says so, an Arrow table or dataset, which needs no access to files.
+        """
+        files = self.files(table, at)
+        if gone := [f for f in files if not self.remote and not os.path.exists(f)]:
+            raise StoreError(f"{gone[0]}: this file of the store is gone")
+        # a [ or * in the store's path would be read as a pattern
+        if not files or by_arrow or self.remote or re.search(r"[*?\[]", self.place):
+            return self._dataset(table, files)
+        listed = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
+        return f"read_parquet([{listed}], union_by_name=true)"
+
+    def _dataset(self, table: str, files: list[str]) -> Any:
+        import pyarrow.dataset as ds
+
+        schema = TABLES[table].schema
+        if not files:
+            return schema.empty_table()
+        if not self.remote:
+            return ds.dataset(files, schema=schema, format="parquet")
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow.fs import PyFileSystem
+
+        inside = [f.removeprefix(self._uri(table) + "/") for f in files]
+        filesystem = PyFileSystem(DeltaStorageHandler(self._uri(table)))
+        return ds.dataset(inside, schema=schema, format="parquet", filesystem=filesystem)
+
+    # -- Delta
+
+    def _uri(self, table: str) -> str:
+        return f"{self.place}/{table}"
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        # asking the file system costs a tenth of asking Delta, and a table that is not there is the usual case
+        try:
+            if not self.remote:
+                os.stat(f"{self._uri(table)}/_delta_log")
+        except FileNotFoundError:
+            return None
+        except OSError as e:  # a folder that may not be entered is not an empty table
+            raise StoreError(f"{self._uri(table)}: {e.strerror}") from e
+        try:
+            return DeltaTable(self._uri(table), version=version)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as e:
+            raise StoreError(f"{self._uri(table)}: {_one_line(e)}") from e
+
+    def _create(self, table: str) -> DeltaTable:
+        from deltalake import DeltaTable, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        # DeltaTable.create would write the folder's absolute path into the log
+        none = TABLES[table].schema.empty_table()
+        with suppress(CommitFailedError), _told(self._uri(table)):  # another process made it just now
+            write_deltalake(self._uri(table), none, mode="append", configuration=FOREVER)
+        return DeltaTable(self._uri(table))
+
+
+def _check_folder(folder: Path, create: bool) -> None:
+    if odd := sorted(set(str(folder.resolve())) & set("[]|^%\\")):
+        raise StoreError(f"{folder}: delta-rs cannot open a path that holds {' '.join(odd)}; name another with --store")
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: this is a file, and a store is a folder")
+    if (folder / "migrations" / "_delta_log").is_dir():
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise StoreError(f"{folder}: this folder holds other things and no store; name another with --store")
+    if not create:
+        raise StoreError(f"{folder}: no store here; `synthpert ingest PATH` makes one, --store names another")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _check_schema(table: str, found: pa.Schema) -> None:
+    wanted = TABLES[table].schema
+    if not found.equals(wanted, check_metadata=False):
+        pairs = set(zip(wanted.names, wanted.types, strict=True)) ^ set(zip(found.names, found.types, strict=True))
+        odd = sorted({name for name, _ in pairs}) or ["the order of columns"]
+        raise StoreError(f"rows for {table} differ from its declared schema in: {', '.join(odd)}")
+
+
+def _write(handle: DeltaTable, rows: pa.Table, commit: CommitProperties | None = None) -> None:
+    from deltalake import WriterProperties, write_deltalake
+
+    with _told(handle.table_uri):
+        write_deltalake(
+            handle,
+            rows,
+            mode="append",
+            schema_mode="merge",
+            writer_properties=WriterProperties(compression="ZSTD"),
+            commit_properties=commit,
+        )
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Say in one line what a write met: a full disk, a folder that may not be written, an object store that is gone."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except (DeltaError, OSError) as e:
+        raise StoreError(f"{place}: {_one_line(e)}") from e
+
+
+def _one_line(error: Exception) -> str:
+    """Return delta-rs's tree of causes, which is coloured and drawn over many lines, as one line."""
+    return " ".join(re.sub(r"\x1b\[\d*m|↳", " ", str(error)).split())
+
+
+def _count(handle: DeltaTable) -> int:
+    actions = pa.table(handle.get_add_actions(flatten=True))
+    return sum(actions["num_records"].to_pylist())
+
+
+@contextmanager
+def lock(file: Path) -> Iterator[bool]:
+    """Hold a lock for the while of the block; False if another process holds it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

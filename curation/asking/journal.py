@@ -1,0 +1,188 @@
+"""A run's answers on their way to the table: one JSON line each in STORE/journal/RUN.jsonl, then rows in batches.
+
+A line is written and flushed before its answer is counted, and lands in the table once: the commit that appends
+it carries the byte offset reached in the file, and of two that absorb one journal a single one wins.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import pyarrow as pa
+
+from curation.schema import TABLES, content_id, now
+from curation.store import Store
+
+TABLE = "responses"
+BAD_ROW = (OverflowError, TypeError, ValueError, pa.ArrowException)
+BATCH = 4 * 2**20  # bytes absorbed in one commit: some 1,000 rows
+
+
+class Journal:
+    """The journal of one running command, held by a lock while it lives."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store, self.run_id = store, run_id
+        self.file = store.journals / f"{run_id}.jsonl"
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self._out = _hold(self.file)
+        self.pending = 0  # lines since the last absorb
+
+    def write(self, columns: dict[str, Any]) -> None:
+        """Add one row of `responses`: its id, run and time are put in here."""
+        row_id = content_id(columns["request_id"], self.run_id, columns["attempt"])
+        row = {"response_id": row_id, "run_id": self.run_id, "created": now(), **columns}
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        while line:  # a disk that is nearly full may take a part
+            line = line[self._out.write(line) :]
+        self.pending += 1
+
+    def sync(self) -> None:
+        """Have the lines on the disk, not just in the system's memory."""
+        os.fsync(self._out.fileno())
+
+    def absorb(self) -> int:
+        """Append what was written since the last time to the table; returns how many rows."""
+        self.pending = 0
+        self.sync()  # Delta never does: what the table names must be on the disk somewhere
+        return _absorb(self.store, self.file)
+
+    def close(self) -> None:
+        """Absorb the rest and remove the file; the table is on the disk by then."""
+        self.absorb()
+        _forget(self.file)
+        self._out.close()
+
+
+class Neighbours:
+    """The journals of other runs that live now: what they were answered need not be asked here as well."""
+
+    def __init__(self, own: Path) -> None:
+        self.own = own
+        self.read: dict[Path, int] = {}  # bytes of each that were read
+
+    def answered(self) -> set[str]:
+        """Return the requests that others were answered since the last call."""
+        found = set()
+        for file in self.own.parent.glob("*.jsonl"):
+            if file != self.own:
+                found |= {r["request_id"] for r in self._lines(file) if not r.get("failure")}
+        return found
+
+    def _lines(self, file: Path) -> list[dict[str, Any]]:
+        try:
+            with open(file, "rb") as f:
+                f.seek(self.read.get(file, 0))
+                data = f.read()
+        except FileNotFoundError:  # it came to its end just now: its rows are in the table
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self.read[file] = self.read.get(file, 0) + len(whole)
+        return _parsed(whole)
+
+
+def settle(store: Store) -> list[str]:
+    """Absorb the journals that no living run holds, as a killed run leaves them; returns those runs' ids."""
+    settled = []
+    for file in sorted(store.journals.glob("*.jsonl")):
+        try:
+            held = open(file, "r+b")  # noqa: SIM115 - the with below closes it
+        except FileNotFoundError:
+            continue  # settled by another process just now
+        with held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            _end_line(held)
+            _absorb(store, file)
+            _forget(file)
+            settled.append(file.stem)
+    _mark_killed(store, settled)
+    return settled
+
+
+def _absorb(store: Store, file: Path) -> int:
+    def lines_since(offset: int) -> tuple[pa.Table, int]:
+        with open(file, "rb") as f:
+            f.seek(offset)
+            while data := f.read(BATCH):
+                if not data.endswith(b"\n"):
+                    data += f.readline()
+                whole = data[: data.rfind(b"\n") + 1]
+                offset += len(whole)
+                if (rows := _rows(whole)).num_rows or len(whole) < len(data):
+                    return rows, offset
+        return _rows(b""), offset
+
+    total = 0
+    while appended := store.append_once(TABLE, f"journal-{file.stem}", lines_since):
+        total += appended
+    return total
+
+
+def _rows(lines: bytes) -> pa.Table:
+    rows, schema = _parsed(lines), TABLES[TABLE].schema
+    try:
+        return pa.Table.from_pylist([_dated(row) for row in rows], schema)
+    except BAD_ROW:  # a line that another hand has written: the others must not wait for it
+        good = []
+        for row in rows:
+            with suppress(*BAD_ROW):
+                pa.Table.from_pylist([_dated(row)], schema)
+                good.append(_dated(row))
+        return pa.Table.from_pylist(good, schema)
+
+
+def _dated(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "created": datetime.fromisoformat(row["created"])}
+
+
+def _parsed(lines: bytes) -> list[dict[str, Any]]:
+    """Return the rows of whole lines; one that a kill has cut was never counted, and is asked again."""
+    found = []
+    for line in lines.split(b"\n"):
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and {"request_id", "created", "attempt"} <= row.keys():
+            found.append(row)
+    return found
+
+
+def _hold(file: Path) -> IO[bytes]:
+    """Open a journal and lock it; again if `settle` took it for a dead one and removed it in between."""
+    while True:
+        out = open(file, "ab", buffering=0)  # noqa: SIM115 - Journal.close() closes it
+        fcntl.flock(out, fcntl.LOCK_EX)
+        if file.exists() and os.fstat(out.fileno()).st_ino == file.stat().st_ino:
+            return out
+        out.close()
+
+
+def _end_line(journal: IO[bytes]) -> None:
+    """End a line that a kill has cut; it is skipped if it does not parse."""
+    if journal.seek(0, os.SEEK_END):
+        journal.seek(-1, os.SEEK_END)
+        if journal.read(1) != b"\n":
+            journal.write(b"\n")
+            journal.flush()
+
+
+def _forget(file: Path) -> None:
+    os.sync()
+    file.unlink(missing_ok=True)
+
+
+def _mark_killed(store: Store, run_ids: list[str]) -> None:
+    for run_id in run_ids:
+        for row in store.rows("SELECT * FROM runs WHERE run_id = $id AND state = 'running'", {"id": run_id}):
+            ended = {**row, "state": "killed", "ended": now(), "created": now()}
+            store.append("runs", pa.Table.from_pylist([ended], TABLES["runs"].schema))

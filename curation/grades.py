@@ -1,0 +1,113 @@
+"""Grade: ask a critic what each trace's reasoning is worth, and read its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curation.asking.engine import Asked, find_provider
+from curation.asking.journal import settle
+from curation.asking.requests import Endpoint, Request
+from curation.asking.stage import How, ask_stage, read_answers
+from curation.prompting import Prompt, fill, load
+from curation.reading import read_grade
+from curation.runs import run
+from curation.schema import REHEARSAL, content_id, now
+from curation.selection import Selection, in_order, query, select
+from curation.store import Store
+from curation.traces import read_traces
+
+
+def grade(
+    store: Store,
+    selection: Selection,
+    target: Endpoint,
+    *,
+    approach: str | None = None,
+    correct_only: bool = False,
+    samples: int = 1,
+    prompts: Path | None = None,
+    how: How = How(),  # noqa: B008 - an immutable tuple
+) -> Asked:
+    """Ask a critic for a grade of each valid trace of a set that it has not graded yet.
+
+    The critic sees the standard query and the reasoning; never the outcome, never the answer. A real critic is not
+    asked for traces that were rehearsed.
+
+    Args:
+        store: the store.
+        selection: the set of examples whose traces are graded.
+        target: the critic.
+        approach: grade the traces of one approach only.
+        correct_only: leave out traces whose answer is wrong, which no dataset takes anyway.
+        samples: opinions a trace.
+        prompts: a folder of the user's own prompt files.
+        how: limits and habits of asking.
+
+    Returns:
+        The count of requests.
+
+    Source: the paper's section 3.2 and Appendix C.3.
+    """
+    critic, standard = load("critic", prompts), load("standard", prompts)
+    settle(store)
+    read_traces(store)
+    target = find_provider(target)
+    traces = _valid_traces(store, selection, approach, correct_only, target.provider == REHEARSAL)
+    requests = partial(_requests, traces, critic, standard, samples)
+    args = {**selection.given(), "approach": approach, "correct_only": correct_only}
+    args = {k: v for k, v in args.items() if v} | target.given(samples, prompts)
+    with run(store, "grade", args) as this:
+        try:
+            done = ask_stage(store, "grade", target, requests, traces.num_rows * samples, this.id, how)
+            this.stopped = done.stopped is not None
+            return done
+        finally:
+            read_grades(store)
+            store.compact()
+
+
+def _valid_traces(
+    store: Store, selection: Selection, approach: str | None, correct_only: bool, rehearsed: bool
+) -> pa.Table:
+    chosen = f"(SELECT example_id, row_number() OVER () AS n FROM ({query('selection')}))"
+    sql = f"WITH chosen AS {chosen} {query('valid_traces')}"
+    select(store, selection._replace(limit=1))  # a split or cell line that is none is said before all else
+    params = selection.params() | {"approach": approach, "correct_only": correct_only, "rehearsed": rehearsed}
+    return store.sql(sql, params)
+
+
+def _requests(traces: pa.Table, critic: Prompt, standard: Prompt, samples: int, shuffled: bool) -> Iterator[Request]:
+    for batch in in_order(traces, shuffled).to_batches(max_chunksize=1_000):
+        for trace in batch.to_pylist():
+            asked = fill(standard.user, {k: trace[k] for k in ("pert", "gene", "cell_line")})
+            messages = critic.messages(query=asked, reasoning=trace["reasoning"])
+            for sample in range(samples):
+                number = sample + 1_000 * trace["copy"]
+                yield Request("grade", trace["trace_id"], critic, messages, number)
+
+
+def read_grades(store: Store) -> int:
+    """Read the critics' answers that no grade was read from yet; returns how many."""
+    return read_answers(store, "grade", "grades", "raw.grades", _grade)
+
+
+def _grade(response: dict[str, Any]) -> dict[str, Any]:
+    read, rehearsed = read_grade(response["text"]), response["provider"] == REHEARSAL
+    return {
+        "grade_id": content_id(response["request_id"]),
+        "request_id": response["request_id"],
+        "trace_id": response["subject_id"],
+        "critic": f"{'rehearsal/' if rehearsed else ''}{response['model']}@{response['prompt_hash']}",
+        "provider": response["provider"],
+        "grade": read.grade,
+        "justification": read.justification,
+        "reason": read.reason,
+        "response_id": response["response_id"],
+        "run_id": response["run_id"],
+        "created": now(),
+    }

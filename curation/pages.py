@@ -1,0 +1,51 @@
+"""Pages: one self-contained HTML file from a template beside this file. No script, nothing from the network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from curation import plots
+from curation.errors import BadInput
+
+# A symbol stands alone: TP53 in "TP53-dependent" and "(TP53)", but not in TP53BP1, NKX2-1's NKX2 or AC005.1's AC005.
+HYPHEN = "[-\N{HYPHEN}\N{NON-BREAKING HYPHEN}]"
+BEFORE = rf"(?<!\w)(?<![A-Z0-9]{HYPHEN})"
+AFTER = rf"(?!\w)(?!{HYPHEN}[A-Z0-9])(?!\.\d)"
+
+
+def write(out: Path, template: str, **facts: Any) -> None:
+    """Fill a template and write it. All that is filled in is escaped.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("curation", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"count": "{:,}".format, "percent": plots.percent}
+    templates.globals |= {"marked": marked}
+    text = templates.get_template(template).render(**facts)
+    try:
+        # what a model wrote may hold half a surrogate, which is no UTF-8
+        out.write_text(text, "utf-8", errors="replace")
+    except OSError as e:
+        raise BadInput(f"--out {out}: {e.strerror}") from e
+
+
+def marked(text: str, pert: str, gene: str) -> Markup:
+    """Return a text, escaped, with each whole symbol of the pair in <b class="pert"> or <b class="gene">."""
+    symbols = sorted((re.escape(s) for s in (pert, gene)), key=len, reverse=True)
+    parts = re.split(f"{BEFORE}({'|'.join(symbols)}){AFTER}", text)
+    return Markup("").join(
+        Markup('<b class="{}">{}</b>').format("pert" if part == pert else "gene", part) if i % 2 else escape(part)
+        for i, part in enumerate(parts)
+    )

@@ -1,0 +1,127 @@
+"""The whole job in order, from a benchmark's files to a dataset one can train on: the best place to start reading.
+
+It is what `synthpert demo` runs, against the scripted model of a rehearsal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Option
+
+MODEL = "rehearsal-model"
+NAME = "perturb-traces"
+MARK = ".synthpert-demo"  # in the folder, so that a demo begins afresh in its own folder only
+
+
+def demo(
+    ctx: typer.Context,
+    data: Annotated[Path | None, Option(help="a folder of PerturbQA's files; default a tiny made-up one")] = None,
+    out: Annotated[Path, Option(help="folder to work in, begun afresh")] = Path("demo"),
+) -> None:
+    """Run the whole job as a rehearsal, free and offline.
+
+    Example: synthpert demo --out demo
+    """
+    from curation.printing import result as show
+    from curation.printing import say
+
+    result = journey(out, data, quiet=ctx.obj["quiet"], say=lambda text: say(ctx, text))
+    show(ctx, result, _summary(result, out))
+
+
+def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str, Any]:
+    """Do the whole job in a folder.
+
+    Args:
+        out: the folder; what a former demo left there is removed.
+        data: a benchmark's files; None writes a made-up benchmark.
+        quiet: no progress.
+        say: called with a line before each step.
+
+    Returns:
+        The funnel (a row a split, with `in_dataset`), and the version that was built.
+
+    Raises:
+        BadInput: the folder holds something else than a former demo.
+    """
+    from curation.asking.requests import endpoint
+    from curation.asking.stage import How
+    from curation.examples import ingest
+    from curation.grades import grade
+    from curation.rehearsal.server import serve
+    from curation.rehearsal.world import write_benchmark
+    from curation.selection import Selection
+    from curation.store import Store
+    from curation.traces import generate
+    from curation.versions import build
+
+    _begin(out)
+    how = How(quiet=quiet)
+    with serve(fail=0.02, malformed=0.03) as server, _environment(server.base_url):
+        if data is None:
+            write_benchmark(data := out / "benchmark")
+        store = Store(out / "store", create=True)
+        say(f"1. ingest: {ingest(store, data).examples:,} measured effects")
+        chosen = Selection("default", per_label=400)  # the classes are as unequal as in PerturbQA
+        asked = generate(store, chosen, endpoint(MODEL), approach="explain", how=how)
+        say(f"2. generate: {asked.answered:,} traces by the scripted model, each shown its outcome")
+        graded = grade(store, chosen, endpoint(MODEL), how=how)
+        say(f"3. grade: {graded.answered:,} grades by the scripted critic")
+    built = build(store, "excellent", NAME, out=out / f"{NAME}-1.0.0")
+    say(f"4. build: {built.name} {built.version}")
+    kept = {s: sum(r["n"] for r in built.rows if r["split"] == s and r["side"] != "test") for s in _splits(built)}
+    funnel = [{**row, "in_dataset": kept[row["split"]]} for row in store.rows("FROM funnel")]
+    return {"funnel": funnel, "version": built._asdict()}
+
+
+def _splits(built: Any) -> list[str]:
+    return list(dict.fromkeys(r["split"] for r in built.rows))
+
+
+def _begin(out: Path) -> None:
+    from curation.errors import BadInput
+
+    if out.exists() and not (out / MARK).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"--out {out}: this holds something else than a former demo; name another folder")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / MARK).touch()
+
+
+@contextmanager
+def _environment(base_url: str) -> Iterator[None]:
+    """Ask the rehearsal server and nobody else, whatever the user's own settings are."""
+    own = {k: os.environ.get(k) for k in ("OPENAI_BASE_URL", "OPENAI_API_KEY")}
+    os.environ.update(OPENAI_BASE_URL=base_url, OPENAI_API_KEY="rehearsal")
+    try:
+        yield
+    finally:
+        for key, value in own.items():
+            os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+def _summary(result: dict[str, Any], out: Path) -> str:
+    from curation.printing import table
+
+    folder, store = result["version"]["out"], out / "store"
+    about = ", about a made-up benchmark" if (out / "benchmark").exists() else ""
+    return f"""
+{table(result["funnel"])}
+
+The dataset is in {folder}. Read it with:
+  from datasets import load_dataset
+  load_dataset({folder!r}, "default")         # or "rpe1_holdout"
+
+Every trace is simulated: a scripted model wrote it{about}. Next, look around:
+  synthpert --store {store} sql "SELECT grade, count(*) FROM traces GROUP BY grade"
+  synthpert --store {store} build thirds --name {NAME}-thirds --out {out / (NAME + "-thirds")}
+With PerturbQA's files and a model's address and key (OPENAI_BASE_URL, OPENAI_API_KEY):
+  synthpert ingest PATH
+  synthpert generate --split default --limit 100 --model o4-mini"""

@@ -1,0 +1,1 @@
+"""What is measured, each a command anyone can run: python -m benchmarks."""

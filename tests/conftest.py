@@ -1,0 +1,104 @@
+"""What the tests share: the command as a user runs it, a made-up benchmark, a scripted model on loopback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from curation.asking.requests import endpoint
+from curation.asking.stage import How
+from curation.examples import ingest
+from curation.grades import grade
+from curation.rehearsal.server import serve
+from curation.rehearsal.world import write_benchmark
+from curation.selection import Selection
+from curation.store import Store
+from curation.traces import generate
+
+KEY = "sk-secret-canary-5f1e"
+COMMAND = [sys.executable, "-m", "synthpert"]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    """Every test in a folder of its own, without the developer's settings."""
+    for name in ("OPENAI_BASE_URL", "SYNTHPERT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run():
+    """Run the command as a user does; returns the finished process."""
+
+    def go(*args, **options):
+        return subprocess.run([*COMMAND, *map(str, args)], capture_output=True, text=True, timeout=300, **options)
+
+    return go
+
+
+@pytest.fixture
+def ask_json(run):
+    """Run a command with --json that must succeed; returns its result."""
+
+    def go(*args, **options):
+        done = run("--json", *args, **options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def benchmark(tmp_path_factory):
+    """The folder of a tiny made-up benchmark."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    write_benchmark(folder)
+    return folder
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A scripted model that does not fail; OPENAI_BASE_URL points to it."""
+    with serve() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        yield server
+
+
+@pytest.fixture
+def store(benchmark, tmp_path):
+    """A store that holds the made-up benchmark."""
+    store = Store(tmp_path / "store", create=True)
+    ingest(store, benchmark)
+    return store
+
+
+@pytest.fixture(scope="session")
+def filled(benchmark, tmp_path_factory):
+    """A store with traces of both approaches, graded; tests copy it before they write to it."""
+    folder = tmp_path_factory.mktemp("filled") / "store"
+    store = Store(folder, create=True)
+    ingest(store, benchmark)
+    some = Selection(per_label=150)
+    with serve(malformed=0.05) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_BASE_URL", server.base_url)
+        patch.setenv("OPENAI_API_KEY", KEY)
+        for approach in ("explain", "blind", "control"):
+            generate(store, some, endpoint("m"), approach=approach, how=How(quiet=True))
+        grade(store, some, endpoint("m"), how=How(quiet=True))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def perturbqa():
+    """The folder of the real PerturbQA files, where the machine has them."""
+    if not os.environ.get("PERTURBQA_DIR"):
+        pytest.skip("PERTURBQA_DIR is not set: the real benchmark is not on this machine")
+    return Path(os.environ["PERTURBQA_DIR"])

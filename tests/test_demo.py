@@ -1,0 +1,77 @@
+"""The main job, as the demo runs it: from nothing to a dataset that `datasets` alone reads."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """One demo, run once; its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    root = str(Path(__file__).parent.parent)
+    # the user's own endpoint must not be asked, and their own settings must not matter
+    env = {**os.environ, "PYTHONPATH": root, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-own"}
+    done = subprocess.run([*COMMAND, "demo"], capture_output=True, text=True, cwd=folder, env=env)
+    assert done.returncode == 0, done.stderr
+    return folder / "demo", done
+
+
+def test_it_ends_with_the_funnel_the_call_and_what_is_next(demo):
+    out = demo[1].stdout
+    for words in ("split", "asked", "answered", "parsed", "correct", "graded", "excellent", "in_dataset"):
+        assert words in out.splitlines()[1]
+    assert "load_dataset('demo/perturb-traces-1.0.0', \"default\")" in out
+    assert "synthpert ingest PATH" in out
+    funnel = [line.split() for line in out.splitlines() if line.startswith(("default", "rpe1_holdout"))]
+    for _, *steps in funnel:
+        asked, answered, parsed, correct, graded, excellent, kept = map(int, steps)
+        assert asked == answered > parsed > correct > excellent == kept and parsed >= graded
+
+
+def test_the_dataset_loads_with_datasets_alone_elsewhere(demo, tmp_path):
+    code = f"""
+import json, sys
+from datasets import load_dataset
+counts = {{c: {{s: len(d) for s, d in load_dataset({str(demo[0] / "perturb-traces-1.0.0")!r}, c).items()}}
+          for c in ("default", "rpe1_holdout")}}
+assert "curation" not in sys.modules
+print(json.dumps(counts))
+"""
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    for sides in json.loads(done.stdout).values():
+        assert sides["train"] >= 60 and sides["validation"] >= 5 and sides["test"] >= 60
+
+
+def test_what_it_says_to_type_next_works(demo, run):
+    lines = [line.strip() for line in demo[1].stdout.splitlines() if line.startswith("  synthpert --store")]
+    assert len(lines) == 2
+    import shlex
+
+    for line in lines:
+        done = run(*shlex.split(line)[1:], cwd=demo[0].parent)
+        assert done.returncode == 0, done.stderr
+
+
+def test_it_begins_afresh_in_its_own_folder_and_in_no_other(demo, run, tmp_path):
+    (demo[0] / "left-over").touch()
+    assert run("demo", cwd=demo[0].parent).returncode == 0
+    assert not (demo[0] / "left-over").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    done = run("demo", "--out", "mine")
+    assert done.returncode == 1 and "something else" in done.stderr
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_it_walks_over_the_real_benchmark(perturbqa, ask_json):
+    result = ask_json("demo", "--data", perturbqa, "--out", "real")
+    tests = {r["split"]: r["n"] for r in result["version"]["rows"] if r["side"] == "test"}
+    assert tests == {"default": 116_041, "rpe1_holdout": 187_089}

@@ -1,0 +1,80 @@
+"""Exclude: what is hidden is gone from every view, is asked again, and comes back when told."""
+
+import shutil
+
+import pytest
+
+from curation.asking.requests import endpoint
+from curation.asking.stage import How
+from curation.errors import BadInput, RefusedSQL
+from curation.exclusions import exclude
+from curation.selection import Selection
+from curation.store import Store
+from curation.traces import generate
+
+QUIET = How(quiet=True)
+
+
+@pytest.fixture
+def own(filled, tmp_path):
+    shutil.copytree(filled, tmp_path / "store")
+    return Store(tmp_path / "store")
+
+
+def counts(store):
+    views = ("responses", "traces", "grades", "candidates", "rejected", "requests", "critics")
+    return {v: store.rows(f"SELECT count(*) AS n FROM {v}")[0]["n"] for v in views}
+
+
+def test_a_hidden_run_is_gone_from_every_view_asked_again_and_comes_back(store, model, run, ask_json):
+    generate(store, Selection(limit=20), endpoint("m"), how=QUIET)
+    generate(store, Selection(limit=30), endpoint("m"), how=QUIET)
+    before = counts(store)
+    bad = store.rows("SELECT run_id FROM runs WHERE command = 'generate' ORDER BY started")[0]["run_id"]
+    assert ask_json("exclude", "--run", bad, "--reason", "wrong model") == {
+        "kind": "run", "n": 1, "hidden": True, "reason": "wrong model",
+    }  # fmt: skip
+    assert counts(store)["traces"] == counts(store)["responses"] == 10
+    assert store.rows("SELECT sum(calls) AS n FROM spend")[0]["n"] == 30, "what was paid stays paid"
+    again = generate(store, Selection(limit=30), endpoint("m"), how=QUIET)
+    assert (again.asked, again.cached) == (20, 10)
+    assert counts(store)["traces"] == 30
+    assert ask_json("exclude", "--run", bad, "--reason", "it was right", "--undo")["hidden"] is False
+    assert counts(store)["traces"] == before["traces"] == 30
+    reasons = store.rows("SELECT reason FROM raw.exclusions ORDER BY created")
+    assert [r["reason"] for r in reasons] == ["wrong model", "it was right"]
+
+
+def test_traces_that_fit_a_condition_are_hidden_with_their_grades(own):
+    before = counts(own)
+    n = own.rows("SELECT count(*) AS n FROM traces WHERE grade = 'good'")[0]["n"]
+    assert exclude(own, run_id=None, where="grade = 'good'", reason="a trial").n == n > 0
+    assert own.rows("SELECT count(*) AS n FROM traces WHERE grade = 'good'") == [{"n": 0}]
+    assert counts(own)["traces"] == before["traces"] - n
+    assert counts(own)["grades"] == before["grades"] - n
+    assert exclude(own, run_id=None, where="true", reason="back", undo=True).n == n
+    assert counts(own) == before
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"run_id": "nope", "where": None}, "no such run"),
+        ({"run_id": None, "where": None}, "one of --run"),
+        ({"run_id": "a", "where": "true"}, "one of --run"),
+        ({"run_id": None, "where": "false"}, "no trace fits"),
+    ],
+)
+def test_what_cannot_be_hidden_is_said(own, options, words):
+    with pytest.raises(BadInput, match=words):
+        exclude(own, **options, reason="x")
+
+
+@pytest.mark.parametrize(
+    "where", ["grad = 'x'", "true) FROM traces; DROP VIEW traces; --", "true; SELECT 1", "", "1 = "]
+)
+def test_a_condition_that_is_none_is_refused(own, where):
+    before = own.snapshot()
+    with pytest.raises(RefusedSQL):
+        exclude(own, run_id=None, where=where, reason="x")
+    assert own.snapshot() == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -80,37 +79,26 @@ def options(
 
 def main() -> None:
     """Run a verb. Exit 0 done, 1 one clear line of what is wrong, 2 usage, 3 stopped before the end."""
+    from curation import interrupts
     from curation.errors import Interrupted, SynthpertError
 
-    sys.unraisablehook = _unraisable
+    interrupts.listen()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app()
     except Interrupted as e:
         _end(str(e), 3)
-    except RuntimeError as e:  # DuckDB's word for a Ctrl-C, where it was asked outside of a store's session
-        if str(e) != "Query interrupted":
-            raise
-        _end("interrupted; the same command goes on from here", 3)
-    except SystemExit as e:  # typer makes an exit of its own of a Ctrl-C
-        if e.code != 130:
-            raise
-        _end("interrupted; the same command goes on from here", 3)
-    except SynthpertError as e:
-        _end(str(e), 1)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; nothing is wrong
-    except OSError as e:
-        _end(f"{e.filename or 'the store'}: {e.strerror or e}", 1)
-
-
-def _unraisable(unraisable: Any) -> None:
-    """A Ctrl-C that struck inside a finaliser, where Python drops it, strikes again outside."""
-    if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-    else:
-        sys.__unraisablehook__(unraisable)
+    except (Exception, SystemExit) as e:
+        if interrupts.struck():  # typer makes an exit of its own of a Ctrl-C, and DuckDB an error
+            _end("interrupted; the same command goes on from here", 3)
+        if isinstance(e, OSError):
+            _end(f"{e.filename or 'the store'}: {e.strerror or e}", 1)
+        if not isinstance(e, SynthpertError):
+            raise
+        _end(str(e), 1)
 
 
 def _end(line: str, status: int) -> None:

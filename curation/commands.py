@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
+from curation import interrupts
 from curation.config import store_place
 from curation.errors import BadInput, Interrupted
 from curation.printing import result, say, say_next, table
@@ -338,15 +338,11 @@ def rehearse(
 
 
 def _store(ctx: typer.Context, *, create: bool = False) -> Any:
-    # a Ctrl-C that strikes while a native library starts up crashes it: held back until they stand
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with interrupts.held_back():  # one that strikes while a native library starts up crashes it
         import deltalake  # noqa: F401
         import duckdb  # noqa: F401
 
         from curation.store import Store
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return Store(store_place(ctx.obj["store"]), create=create)
 
 

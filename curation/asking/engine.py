@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
-import threading
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from curation import interrupts
 from curation.asking import transport
 from curation.asking.journal import Journal
 from curation.asking.requests import Endpoint, Request
@@ -110,28 +108,15 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        with _held_back():
+        with interrupts.held_back():
             return asyncio.run(_open_to_interrupts(work))
     with ThreadPoolExecutor(1) as other:
         return other.submit(asyncio.run, work).result()
 
 
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """Hold Ctrl-C back: one that strikes while a loop is made or closed would be lost inside it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 async def _open_to_interrupts(work: Coroutine[Any, Any, T]) -> T:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    try:
+    with interrupts.let_through():
         return await work
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 class _Work:
@@ -156,7 +141,7 @@ class _Work:
 
     async def run(self, concurrency: int, timeout: float) -> None:
         keeper = asyncio.create_task(self.keep())
-        with _on_interrupt(self.interrupt):
+        with interrupts.instead(self.interrupt):
             async with transport.client(self.endpoint, timeout) as sdk:
                 self.workers = asyncio.gather(*(self.worker(sdk) for _ in range(concurrency)))
                 ends: list[asyncio.Future[Any]] = [self.workers, keeper]
@@ -261,18 +246,3 @@ class _Work:
             self.workers.cancel()
         self.count.stopped = "interrupted"
         self.stop.set()
-
-
-@contextmanager
-def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` on Ctrl-C and SIGTERM, where the loop runs on the main thread and may take signals."""
-    loop = asyncio.get_running_loop()
-    mine = threading.current_thread() is threading.main_thread()
-    signals = (signal.SIGINT, signal.SIGTERM) if mine else ()
-    for s in signals:
-        loop.add_signal_handler(s, act)
-    try:
-        yield
-    finally:
-        for s in signals:
-            loop.remove_signal_handler(s)

@@ -9,26 +9,30 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-# panel -> verb -> ("module:function", first line of the function's docstring)
+MAKING, LOOKING, SELECTING = (f"curation.commands.{room}" for room in ("making", "looking", "selecting"))
+
+# panel -> verb -> (module that has a function of this name, first line of its docstring)
 PANELS: dict[str, dict[str, tuple[str, str]]] = {
     "Start": {
-        "demo": ("journey:demo", "Run the whole job as a rehearsal, free and offline."),
-        "rehearse": ("curation.commands:rehearse", "Serve a scripted model on 127.0.0.1, free and offline."),
+        "demo": ("journey", "Run the whole job as a rehearsal, free and offline."),
+        "rehearse": (MAKING, "Serve a scripted model on 127.0.0.1, free and offline."),
     },
     "Make traces": {
-        "init": ("curation.commands:init", "Write a commented synthpert.toml."),
-        "ingest": ("curation.commands:ingest", "Read a benchmark's files into the store."),
-        "plan": ("curation.commands:plan", "Tell what a generate would ask and cost; sends nothing."),
-        "generate": ("curation.commands:generate", "Ask a model for a trace of each example of a set."),
-        "grade": ("curation.commands:grade", "Ask a critic to grade the valid traces it has not graded yet."),
+        "init": (MAKING, "Write a commented synthpert.toml."),
+        "ingest": (MAKING, "Read a benchmark's files into the store."),
+        "plan": (MAKING, "Tell what a generate would ask and cost; sends nothing."),
+        "generate": (MAKING, "Ask a model for a trace of each example of a set."),
+        "grade": (MAKING, "Ask a critic to grade the valid traces it has not graded yet."),
     },
-    "Look and select": {
-        "sql": ("curation.commands:sql", "Answer one SELECT over the store's tables and views."),
-        "show": ("curation.commands:show", "Print one trace and its whole lineage, or a sample of traces."),
-        "report": ("curation.commands:report", "Write a page about the store: funnel, grades, spend, critics, traces."),
-        "parse": ("curation.commands:parse", "Tell how each text of a file is read, and why."),
-        "exclude": ("curation.commands:exclude", "Hide a bad run, or traces, from every view."),
-        "build": ("curation.commands:build", "Write what a recipe selects as a dataset's next version."),
+    "Look at them": {
+        "sql": (LOOKING, "Answer one SELECT over the store's tables and views."),
+        "show": (LOOKING, "Print one trace and its whole lineage, or a sample of traces."),
+        "report": (LOOKING, "Write a page about the store: funnel, grades, spend, critics, traces."),
+        "parse": (LOOKING, "Tell how each text of a file is read, and why."),
+        "exclude": (LOOKING, "Hide a bad run, or traces, from every view."),
+    },
+    "Select and write versions": {
+        "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}
@@ -42,9 +46,9 @@ class LazyGroup(TyperGroup):
         name, stub, rest = super().resolve_command(ctx, args)
         if stub is None or name is None:  # completion asks for unknown names
             return name, stub, rest
-        module, _, function = VERBS[name][0].partition(":")
+        command = getattr(import_module(VERBS[name][0]), name)
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(name)(getattr(import_module(module), function))
+        one.command(name)(command)
         return name, typer.main.get_command(one), rest
 
 

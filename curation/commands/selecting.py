@@ -1,0 +1,37 @@
+"""Commands that select traces and write versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from curation.commands.options import Prompts, open_store
+from curation.printing import result, say_next, table
+
+
+def build(
+    ctx: typer.Context,
+    recipe: Annotated[str, Argument(help="a shipped recipe, or the path of an own .sql file")],
+    name: Annotated[str, Option(help="name of the dataset")],
+    out: Annotated[Path | None, Option(help="folder to write; default ./NAME-VERSION")] = None,
+    version: Annotated[str | None, Option(help="semantic version; default the next")] = None,
+    prompts: Prompts = None,
+) -> None:
+    """Write what a recipe selects as a dataset's next version.
+
+    Example: synthpert build excellent --name perturb-traces --out perturb-traces-1.0.0
+    """
+    from curation.versions import build as work
+
+    built = work(open_store(ctx), recipe, name, out=out, version=version, prompts=prompts)
+    head = f"{built.name} {built.version} -> {built.out}"
+    if not built.written:
+        head = f"{built.name} {built.version} holds these rows already: nothing written (--version writes anyway)"
+    facts = built._asdict()
+    facts.pop("written")
+    result(ctx, facts, f"{head}\n{table(built.rows)}")
+    if built.written:
+        say_next(ctx, f'python -c "from datasets import load_dataset; print(load_dataset({built.out!r}))"')

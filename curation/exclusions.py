@@ -7,8 +7,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curation import views
+from curation.apart import answer
 from curation.errors import BadInput
-from curation.locked import ask, condition, locked
+from curation.locked import condition
 from curation.runs import run
 from curation.schema import TABLES, content_id, now
 from curation.store import Store
@@ -68,7 +69,6 @@ def exclude(store: Store, *, run_id: str | None, where: str | None, reason: str,
 def _fitting(store: Store, where: str, *, among_hidden: bool) -> list[str]:
     """Return the ids of the traces that a user's condition fits; those that are hidden, or those that are not."""
     all_traces = {"exclusions": f"SELECT * FROM ({views.texts()['exclusions']}) WHERE kind <> 'trace'"}
-    with locked(store, instead=all_traces) as con:
-        fitting = ask(con, f"SELECT trace_id FROM traces WHERE {condition(where)}").column("trace_id").to_pylist()
+    fitting = answer(store, f"SELECT trace_id FROM traces WHERE {condition(where)}", instead=all_traces)
     hidden = {r["subject"] for r in store.rows("SELECT subject FROM exclusions WHERE kind = 'trace'")}
-    return [t for t in fitting if (t in hidden) == among_hidden]
+    return [t for t in fitting["trace_id"].to_pylist() if (t in hidden) == among_hidden]

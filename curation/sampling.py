@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from curation.apart import answer
 from curation.errors import BadInput
 from curation.lineage import block
-from curation.locked import ask, condition, locked
+from curation.locked import condition
 from curation.selection import query
 from curation.store import Snapshot, Store
 
@@ -34,8 +35,7 @@ def sample(
         SELECT trace_id FROM traces WHERE {condition("true" if where is None else where)}
         ORDER BY sha256(concat_ws(chr(31), $seed, trace_id)) LIMIT $n
     """
-    with locked(store, at) as con:
-        ids = ask(con, sql, {"seed": str(seed), "n": n})["trace_id"].to_pylist()
+    ids = answer(store, sql, {"seed": str(seed), "n": n}, at=at)["trace_id"].to_pylist()
     return store.sql(query("sampled"), {"ids": ids}, at).to_pylist()
 
 

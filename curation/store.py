@@ -7,7 +7,6 @@ delta-rs casts values without a word, so a schema is checked before it sees the 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -22,6 +21,7 @@ import pyarrow as pa
 
 from curation import views
 from curation.errors import StoreError
+from curation.locks import lock
 from curation.schema import CHILD_FIRST, TABLES
 
 if TYPE_CHECKING:
@@ -332,16 +332,3 @@ def _one_line(error: Exception) -> str:
 def _count(handle: DeltaTable) -> int:
     actions = pa.table(handle.get_add_actions(flatten=True))
     return sum(actions["num_records"].to_pylist())
-
-
-@contextmanager
-def lock(file: Path) -> Iterator[bool]:
-    """Hold a lock for the while of the block; False if another process holds it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 
 from curation import cards, recipes
 from curation.errors import VersionError
+from curation.locks import lock
 from curation.prompting import Prompt, load
 from curation.rows import SIDES, Config, published, row_hash
 from curation.runs import code_version, run
 from curation.schema import TABLES, content_id, now
 from curation.selection import SPLITS
-from curation.store import Store, lock
+from curation.store import Store
 
 SHARD_ROWS = 100_000
 GROUP_ROWS = 10_000

@@ -40,7 +40,10 @@ LOCK = (
 
 @contextmanager
 def locked(
-    store: Store, at: Snapshot | None = None, instead: Mapping[str, str] | None = None
+    store: Store,
+    at: Snapshot | None = None,
+    instead: Mapping[str, str] | None = None,
+    beside: Mapping[str, pa.Table] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a locked connection with the store's tables and views.
 
@@ -48,14 +51,34 @@ def locked(
         store: the store.
         at: a snapshot, for the store as it was then.
         instead: SELECTs of views that are to be other than the store's own.
+        beside: tables to have as well.
     """
+    with _made(beside or {}) as con:
+        views.create(con, {**views.texts(), **(instead or {})}, partial(store.relation, at=at, by_arrow=True))
+        yield _lock(con)
+
+
+@contextmanager
+def locked_tables(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a locked connection with these tables and nothing else."""
+    with _made(tables) as con:
+        yield _lock(con)
+
+
+@contextmanager
+def _made(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
     with duckdb.connect(config={"memory_limit": MEMORY}) as con:
-        views.create(con, {**views.texts(), **(instead or {})}, partial(store.relation, at=at, by_arrow=True))
-        for statement in LOCK:
-            con.execute(statement)
+        for name, table in tables.items():
+            con.register(name, table)
         yield con
+
+
+def _lock(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    for statement in LOCK:
+        con.execute(statement)
+    return con
 
 
 def ask(

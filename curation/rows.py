@@ -73,6 +73,7 @@ def published(store: Store, chosen: pa.Table, split: str, standard: Prompt, at: 
     params = {"split": split, "system": standard.system, "user": standard.user, "prompt": standard.hash}
     with store.session(at) as con:
         con.register("chosen", chosen)
+        con.execute("CREATE TEMP VIEW parted AS " + query("parted"))
         con.execute("CREATE TEMP TABLE published AS " + query("rows"), params)
         sides = {
             side: con.sql(

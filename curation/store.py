@@ -216,7 +216,16 @@ class Store:
         Either SQL over its Parquet files (twenty times faster to find one row), or, for an object store or if
         `by_arrow` says so, an Arrow table or dataset, which needs no access to files.
         """
-        files = self.files(table, at)
+        return self._over(table, self.files(table, at), by_arrow)
+
+    def between(self, table: str, a: Snapshot, b: Snapshot) -> Any:
+        """Return, as `relation` does, the files that one of two snapshots has and the other has not.
+
+        Every row that only one of them holds is in these; after a compaction between them, so are others.
+        """
+        return self._over(table, sorted(set(self.files(table, a)) ^ set(self.files(table, b))))
+
+    def _over(self, table: str, files: list[str], by_arrow: bool = False) -> Any:
         if gone := [f for f in files if not self.remote and not os.path.exists(f)]:
             raise StoreError(f"{gone[0]}: this file of the store is gone")
         # a [ or * in the store's path would be read as a pattern

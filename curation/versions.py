@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import cards, recipes
+from curation import cards, named, recipes
 from curation.errors import VersionError
 from curation.locks import lock
 from curation.prompting import Prompt, load
@@ -75,7 +75,7 @@ def build(
 def _build(store: Store, recipe: str, name: str, out: Path | None, version: str | None, prompts: Path | None) -> Built:
     chosen_recipe, standard = recipes.load(recipe), load("standard", prompts)
     at = store.snapshot()
-    held = _held(store, name)
+    held = named.held(store, name)
     number = version or _next(held)
     place = _check_out(store, out or Path(f"{name}-{number}"))
     _check_version(held, name, number)
@@ -109,20 +109,10 @@ def _check_names(name: str, version: str | None) -> None:
         raise VersionError(f"--version {version!r}: a semantic version such as 1.0.0")
 
 
-def _held(store: Store, name: str) -> list[dict[str, Any]]:
-    """Return the versions of a dataset, from the lowest to the highest."""
-    found = store.rows("SELECT * FROM versions WHERE name = $name", {"name": name})
-    return sorted(found, key=lambda v: _number(v["version"]))
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(n) for n in version.split("."))
-
-
 def _next(held: list[dict[str, Any]]) -> str:
     if not held:
         return "1.0.0"
-    major, minor, _ = _number(held[-1]["version"])
+    major, minor, _ = named.number(held[-1]["version"])
     return f"{major}.{minor + 1}.0"
 
 

@@ -33,6 +33,7 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Select and write versions": {
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
+        "rebuild": (SELECTING, "Write a version again from the store as it was, and prove that it is the same."),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}

@@ -198,9 +198,11 @@ class Store:
         with self.session(at, views.needed(query)) as con:
             return con.sql(query, params=dict(params or {})).to_arrow_table()
 
-    def rows(self, query: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def rows(
+        self, query: str, params: Mapping[str, Any] | None = None, at: Snapshot | None = None
+    ) -> list[dict[str, Any]]:
         """Answer one of the project's own queries as a list of dicts."""
-        return self.sql(query, params).to_pylist()
+        return self.sql(query, params, at).to_pylist()
 
     def files(self, table: str, at: Snapshot | None = None) -> list[str]:
         """Return the Parquet files that make up a table, now or at a snapshot; none if it does not exist."""

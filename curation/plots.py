@@ -2,7 +2,7 @@
 
 Lengths along a line are in per cent and letters in pixels, so a plot fits any width and its letters keep their size;
 hence a label stands above its bar and never beside it. Colours are those of Okabe and Ito (2008), which the
-colour-blind can tell apart.
+colour-blind can tell apart; beside our grey not all of them, so a test looks at each plot's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 BLUE, SKY, YELLOW, ORANGE = "#0072B2", "#56B4E9", "#F0E442", "#E69F00"
-VERMILLION, GREEN, PURPLE, GREY = "#D55E00", "#009E73", "#CC79A7", "#B3B3B3"  # grey is not theirs: for what is absent
+VERMILLION, GREY = "#D55E00", "#B3B3B3"  # grey is not theirs: for what is absent
 
 ROW, THICK = 46, 18  # pixels: a bar with its label, and the bar alone
 TALL = 150  # of a histogram

@@ -26,7 +26,7 @@ CHOSEN = {
 }
 
 GRADE_COLOURS = dict(zip(GRADES, (plots.BLUE, plots.SKY, plots.YELLOW, plots.ORANGE, plots.VERMILLION), strict=True))
-LABEL_COLOURS = dict(zip(LABELS, (plots.GREEN, plots.PURPLE, plots.GREY), strict=True))
+LABEL_COLOURS = dict(zip(LABELS, (plots.ORANGE, plots.BLUE, plots.GREY), strict=True))
 KEPT_COLOURS = {"kept": plots.BLUE, "left out": plots.GREY}
 STEPS = ("asked", "answered", "parsed", "correct", "graded", "excellent")
 

@@ -107,6 +107,7 @@ def test_plots_are_xml_with_text_and_each_has_its_table(page):
     figures = re.findall(r"<figure>(.*?)</figure>", text, re.S)
     assert len(figures) == text.count("<svg") > 8
     for figure in figures:
+        assert not re.search(r"<td>[$\d]", figure)  # a number stands right, with or without a sign
         svg = ElementTree.fromstring(re.search(r"<svg.*?</svg>", figure, re.S)[0])
         assert svg.get("role") == "img" and len(svg.get("aria-label")) > 20 and len(svg.findall(".//text")) > 1
         assert "<details>" in figure and tables(figure)[0]

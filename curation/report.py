@@ -178,7 +178,7 @@ def _reasons(rows: list[dict[str, Any]]) -> list[Figure]:
     if not rows:
         return []
     total = sum(r["n"] for r in rows)
-    drawn = [Bar(f"{r['stage']}: {r['reason']}", r["n"], f"{r['n']:,} ({percent(r['n'] / total)})") for r in rows]
+    drawn = [Bar(_reason(r), r["n"], f"{r['n']:,} ({percent(r['n'] / total)})") for r in rows]
     svg = plots.bars(drawn, "Why traces were rejected")
     table = [(r["stage"], r["reason"], r["n"], r["controls"]) for r in rows]
     return [Figure("Reasons", svg, ("stage", "reason", "traces", "controls among them"), table, words=2)]

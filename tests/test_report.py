@@ -106,6 +106,7 @@ def test_plots_are_xml_with_text_and_each_has_its_table(page):
     text = page[1]
     figures = re.findall(r"<figure>(.*?)</figure>", text, re.S)
     assert len(figures) == text.count("<svg") > 8
+    assert ">grade unreadable: " in text and "grade: grade" not in text
     for figure in figures:
         assert not re.search(r"<td>[$\d]", figure)  # a number stands right, with or without a sign
         svg = ElementTree.fromstring(re.search(r"<svg.*?</svg>", figure, re.S)[0])

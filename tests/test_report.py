@@ -164,6 +164,17 @@ def test_what_models_wrote_is_text_and_nothing_else(evil, ask_json):
             ElementTree.fromstring(svg)
 
 
+@pytest.mark.parametrize("characters,boxes", [(5000, 0), (50000, 1)])
+def test_a_text_of_many_screens_gets_a_box_to_scroll(characters, boxes, evil, ask_json):
+    old = evil.rows("SELECT * FROM raw.traces WHERE trace_id = 'evil'")[0]
+    long = old | {"trace_id": "long", "request_id": "long", "reasoning": "x" * characters}
+    evil.append("traces", pa.Table.from_pylist([long], TABLES["traces"].schema))
+    ask_json("show", "--sample", "1", "--where", "trace_id = 'long'", "--html")
+    text = Path("traces.html").read_text()
+    assert text.count('tabindex="0"') == text.count('aria-label="50,000 characters"') == boxes
+    assert "x" * characters in text
+
+
 def test_two_critics_are_compared_where_both_graded(evil, ask_json):
     done = ask_json("report")
     assert done["agreement"] == []

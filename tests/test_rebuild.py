@@ -37,8 +37,8 @@ def everything(folder):
 def grow(own):
     """Half as many traces again, a second critic, and a bad run hidden."""
     for approach in ("explain", "blind", "control"):
-        generate(own, Selection(per_label=230), endpoint("m"), approach=approach, how=How(quiet=True))
-    grade(own, Selection(per_label=230), endpoint("m"), how=How(quiet=True))
+        generate(own, Selection(per_label=450), endpoint("m"), approach=approach, how=How(quiet=True))
+    grade(own, Selection(per_label=450), endpoint("m"), how=How(quiet=True))
     grade(own, Selection(limit=50), endpoint("other"), how=How(quiet=True))
     run_id = own.rows("SELECT run_id FROM runs WHERE command = 'grade' ORDER BY started")[0]["run_id"]
     exclude(own, run_id=run_id, where=None, reason="as if it were bad")

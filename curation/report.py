@@ -41,7 +41,7 @@ class Figure(NamedTuple):
     colours: Mapping[str, str] = {}
 
 
-def report(store: Store, out: Path, *, seed: int = 0) -> dict[str, Any]:
+def report(store: Store, out: Path | str, *, seed: int = 0) -> dict[str, Any]:
     """Write the page about a store.
 
     Args:

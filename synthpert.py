@@ -72,7 +72,9 @@ def options(
     ctx: typer.Context,
     store: Annotated[str | None, typer.Option(help="folder or object-store URL (SYNTHPERT_STORE; ./store)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="print it")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="print the version")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress and no remarks on stderr")] = False,
 ) -> None:
     """Make, check and version reasoning traces for perturbation prediction.

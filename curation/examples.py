@@ -40,7 +40,7 @@ class Ingested(NamedTuple):
     skipped: list[str]  # files left out
 
 
-def ingest(store: Store, folder: Path) -> Ingested:
+def ingest(store: Store, folder: Path | str) -> Ingested:
     """Read every cell line of a folder into the store; twice is the same as once.
 
     Args:
@@ -52,6 +52,7 @@ def ingest(store: Store, folder: Path) -> Ingested:
         BadInput: a file, line or value is not as the format has it, or the store holds another benchmark or
             another label for a pair. The store is left as it was.
     """
+    folder = Path(folder)
     lines, skipped = find_lines(folder)
     origin = _origin(folder)
     _check_source(store, folder, origin["source"])

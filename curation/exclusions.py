@@ -24,7 +24,9 @@ class Excluded(NamedTuple):
     reason: str
 
 
-def exclude(store: Store, *, run_id: str | None, where: str | None, reason: str, undo: bool = False) -> Excluded:
+def exclude(
+    store: Store, *, reason: str, run_id: str | None = None, where: str | None = None, undo: bool = False
+) -> Excluded:
     """Hide a run, or the traces that fit a condition; with `undo` show them again.
 
     The answers of a hidden run count as not answered: the same command asks them again. Versions built before keep

@@ -45,7 +45,7 @@ class Figure(NamedTuple):
     words: int = 1
 
 
-def report(store: Store, out: Path, *, seed: int = 0) -> dict[str, Any]:
+def report(store: Store, out: Path | str, *, seed: int = 0) -> dict[str, Any]:
     """Write the page about a store.
 
     Args:

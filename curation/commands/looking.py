@@ -65,7 +65,7 @@ def report(
 ) -> None:
     """Write a page about the store: funnel, grades, spend, critics, traces.
 
-    It is one file that needs no network and no script.
+    It is one file that needs no network and no script: open it in a browser.
 
     Example: synthpert report --out report.html
     """

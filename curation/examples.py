@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from curation.errors import BadInput
+from curation.printing import shown
 from curation.runs import run
 from curation.schema import TABLES, now
 from curation.store import Store
@@ -38,6 +39,9 @@ class Ingested(NamedTuple):
     with_direction: int
     by: list[dict]  # cell_line, side, label, n
     skipped: list[str]  # files left out
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def ingest(store: Store, folder: Path | str) -> Ingested:

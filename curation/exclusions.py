@@ -10,6 +10,7 @@ from curation import views
 from curation.apart import answer
 from curation.errors import BadInput
 from curation.locked import condition
+from curation.printing import shown
 from curation.runs import run
 from curation.schema import TABLES, content_id, now
 from curation.store import Store
@@ -22,6 +23,9 @@ class Excluded(NamedTuple):
     n: int
     hidden: bool
     reason: str
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def exclude(

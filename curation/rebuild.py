@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from curation import cards, folders, named
 from curation.errors import SynthpertError, VersionError
+from curation.printing import shown
 from curation.prompting import Prompt
 from curation.recipes import Recipe
 from curation.runs import code_version
@@ -26,6 +27,9 @@ class Rebuilt(NamedTuple):
     rows: list[dict[str, Any]]  # split, side, n
     identical: bool
     differs: list[str]
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def rebuild(store: Store, ref: str, *, out: Path | None = None) -> Rebuilt:

@@ -40,7 +40,7 @@ def sample(
 
 
 def show_sample(
-    store: Store, n: int, where: str | None, *, seed: int = 0, out: Path | str | None = None
+    store: Store, n: int, where: str | None = None, *, seed: int = 0, out: Path | str | None = None
 ) -> list[dict[str, Any]]:
     """Return a sample that is not empty, and with `out` write it as a page, side by side.
 

@@ -60,6 +60,9 @@ class Store:
             _check_folder(Path(self.place), create)
         migrate(self, create)
 
+    def __repr__(self) -> str:
+        return f"Store({self.place!r})"
+
     @property
     def journals(self) -> Path:
         """The folder of the journals: in the store, or for an object store in the user's state folder."""

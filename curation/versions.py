@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from curation import cards, folders, named, recipes
 from curation.errors import VersionError
 from curation.locks import lock
+from curation.printing import shown
 from curation.prompting import Prompt, load
 from curation.rows import SCHEMA, SIDES, Config, published, row_hash
 from curation.runs import code_version, run
@@ -34,6 +35,9 @@ class Built(NamedTuple):
     row_hash: str
     rows: list[dict[str, Any]]  # split, side, n
     written: bool
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def build(

@@ -32,6 +32,7 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "exclude": (LOOKING, "Hide a bad run, or traces, from every view."),
     },
     "Select and write versions": {
+        "check": (SELECTING, "Look in the traces for leaks, missing genes, contradictions and the like."),
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
     },
 }

@@ -24,9 +24,12 @@ def cut_off(finish_reason: str | None, text: str | None) -> str | None:
 
 
 def after_conclusion(said: list[Sentence], found: list[Claim]) -> str | None:
-    """Return what follows the sentence that concludes; a text without one has nothing that could follow."""
+    """Return what follows the sentence that concludes.
+
+    A text without one has nothing that could follow, and one that states its outcome first gives its reasons then.
+    """
     ends = [n for n, sentence in enumerate(said) if any(c.sentence is sentence for c in found)]
-    if not ends or not any(c.reasoned for c in found if c.sentence is said[ends[-1]]):
+    if not ends or not ends[-1] or not any(c.reasoned for c in found if c.sentence is said[ends[-1]]):
         return None
     rest = said[ends[-1] + 1 :]
     while rest and word("up", "down", "same").search(rest[0].marked):  # it goes on about the outcome

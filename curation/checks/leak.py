@@ -21,6 +21,11 @@ def _reasons() -> re.Pattern[str]:
     return expression(section("leak")["reasons"])
 
 
+@cache
+def _ours() -> re.Pattern[str]:
+    return expression(r"\b(?:this|these|our|the present) {source}\b")
+
+
 def answer_leak(said: list[Sentence], pert: str, gene: str, line: str, outcome: str | None) -> str | None:
     """Return the words by which a text tells its outcome before or beside its reasons.
 
@@ -43,7 +48,8 @@ def answer_leak(said: list[Sentence], pert: str, gene: str, line: str, outcome: 
 def _reported(sentence: Sentence) -> bool:
     """Tell whether a measurement of this very pair is appealed to, and not what follows from one."""
     marked = sentence.marked
-    if PERT not in marked or not word("source").search(marked) or word("deny_all").search(marked):
+    ours = PERT in marked or _ours().search(marked)
+    if not ours or not word("source").search(marked) or word("deny_all").search(marked):
         return False
     said = claims(sentence)
     return bool(said) and (bool(word("report").search(marked)) or not said[-1].reasoned)

@@ -140,8 +140,9 @@ def left(store, rows, threshold):
     """The trace_ids that the macro leaves of some rows."""
     with store.session() as con:
         con.execute(MACRO.read_text("utf-8"))
-        sql = f"WITH mine AS (SELECT trace_id FROM traces WHERE {rows}) FROM without_near_duplicates({threshold}, rows := mine)"
-        return {t for (t,) in con.sql(sql).fetchall()}
+        mine = f"WITH mine AS (SELECT trace_id FROM traces WHERE {rows})"
+        found = con.sql(f"{mine} FROM without_near_duplicates({threshold}, rows := mine)").fetchall()
+    return {t for (t,) in found}
 
 
 def test_of_near_duplicates_one_stays_among_the_rows_looked_at(checked):

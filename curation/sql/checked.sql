@@ -1,4 +1,5 @@
--- What the checks found last, a row a trace: null where nothing, else the words that caused it.
+-- What the newest version of the checks found, a row a trace: null where nothing, else the words that caused it. A trace
+-- is checked once a version, so there is nothing to choose the latest of; one that only an older version read is not in.
 SELECT trace_id, version, tokens, answer_leak, genes_missing, wrong_line, contradiction, cut_off, after_conclusion, signature
 FROM raw.checks
-SEMI JOIN (SELECT trace_id, max(created) AS created FROM raw.checks GROUP BY trace_id) USING (trace_id, created)
+WHERE version = (SELECT arg_max(version, created) FROM raw.checks)

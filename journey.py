@@ -53,6 +53,7 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
     """
     from curation.asking.requests import endpoint
     from curation.asking.stage import How
+    from curation.checks.running import check
     from curation.examples import ingest
     from curation.grades import grade
     from curation.rehearsal.server import serve
@@ -64,7 +65,7 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
 
     _begin(out)
     how = How(quiet=quiet)
-    with serve(fail=0.02, malformed=0.03) as server, _environment(server.base_url):
+    with serve(fail=0.02, malformed=0.03, faults=0.07, lookalikes=0.1) as server, _environment(server.base_url):
         if data is None:
             write_benchmark(data := out / "benchmark")
         store = Store(out / "store", create=True)
@@ -74,8 +75,11 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
         say(f"2. generate: {asked.answered:,} traces by the scripted model, each shown its outcome")
         graded = grade(store, chosen, endpoint(MODEL), how=how)
         say(f"3. grade: {graded.answered:,} grades by the scripted critic")
+    checked = check(store, quiet=True)
+    found = ", ".join(f"{r['found']} {r['check']}" for r in checked["by"] if r["found"])
+    say(f"4. check: {checked['traces']:,} traces, {found}")
     built = build(store, "excellent", NAME, out=out / f"{NAME}-1.0.0")
-    say(f"4. build: {built.name} {built.version}")
+    say(f"5. build: {built.name} {built.version}")
     kept = {s: sum(r["n"] for r in built.rows if r["split"] == s and r["side"] != "test") for s in _splits(built)}
     funnel = [{**row, "in_dataset": kept[row["split"]]} for row in store.rows("FROM funnel")]
     return {"funnel": funnel, "version": built._asdict()}

@@ -28,10 +28,12 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "sql": (LOOKING, "Answer one SELECT over the store's tables and views."),
         "show": (LOOKING, "Print one trace and its whole lineage, or a sample of traces."),
         "report": (LOOKING, "Write a page about the store: funnel, grades, spend, critics, traces."),
+        "critics": (LOOKING, "Tell how well each critic tells true outcomes from wrong ones, and how critics agree."),
         "parse": (LOOKING, "Tell how each text of a file is read, and why."),
         "exclude": (LOOKING, "Hide a bad run, or traces, from every view."),
     },
     "Select and write versions": {
+        "check": (SELECTING, "Look in the traces for leaks, missing genes, contradictions and the like."),
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
         "rebuild": (SELECTING, "Write a version again from the store as it was, and prove that it is the same."),
     },

@@ -136,7 +136,7 @@ def graded(store, model, run):
     return store
 
 
-@pytest.mark.parametrize("page", ["making-traces.md", "selecting.md", "prompts.md"])
+@pytest.mark.parametrize("page", ["making-traces.md", "selecting.md", "checks.md", "prompts.md"])
 def test_every_command_of_a_page_runs(page, graded, run):
     Path("curation").symlink_to(DOCS.parent / "curation")
     for text in blocks(page, "sql"):

@@ -1,4 +1,4 @@
-"""Commands that look at the store: SQL, traces, the report, how a text is read; and what hides a part of it."""
+"""Commands that look at the store: SQL, traces, the report, critics, how a text is read; and what hides a part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from curation.commands.options import Seed, open_store
 from curation.errors import BadInput
-from curation.printing import result, table
+from curation.printing import result, say_next, table
 
 
 def sql(
@@ -73,6 +73,22 @@ def report(
 
     done = work(open_store(ctx), out, seed=seed)
     result(ctx, done, done["out"])
+
+
+def critics(ctx: typer.Context) -> None:
+    """Tell how well each critic tells true outcomes from wrong ones, and how critics agree.
+
+    It compares the grades of explanations with those of controls (`generate --approach control`).
+
+    Example: synthpert critics
+    """
+    from curation.critics import critics as work
+
+    found = work(open_store(ctx))
+    if not found["critics"]:
+        say_next(ctx, "synthpert generate --approach control --limit 100 --model MODEL, then grade")
+    pairs = f"\n\n{table(found['pairs'])}" if found["pairs"] else ""
+    result(ctx, found, f"{table(found['critics'])}{pairs}")
 
 
 def parse(

@@ -55,3 +55,28 @@ def rebuild(
     else:
         text += f"the same rows; other bytes in {', '.join(done.differs)}"
     result(ctx, done._asdict(), f"{text}\n{table(done.rows)}")
+
+
+def check(
+    ctx: typer.Context,
+    listing: Annotated[
+        str | None, Option("--list", metavar="NAME", help="print what this check found, with the words that caused it")
+    ] = None,
+) -> None:
+    """Look in the traces for leaks, missing genes, contradictions and the like.
+
+    Traces that were checked before are not checked again; a stopped run goes on where it was.
+
+    Example: synthpert check --list answer_leak
+    """
+    from curation.checks import running
+
+    store = open_store(ctx)
+    if listing is not None:
+        found = running.listed(store, listing)
+        return result(ctx, found, table(found))
+    done = running.check(store, quiet=ctx.obj["quiet"])
+    head = f"{done['checked']:,} traces checked now, {done['traces']:,} in all, by version {done['version']}"
+    result(ctx, done, f"{head}\n{table(done['by'])}")
+    if any(r["found"] for r in done["by"]):
+        say_next(ctx, f"synthpert check --list {max(done['by'], key=lambda r: r['found'])['check']}")

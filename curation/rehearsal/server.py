@@ -19,7 +19,7 @@ from aiohttp import web
 
 from curation.rehearsal.failures import bad_request, failure, openai_errors
 from curation.rehearsal.form import malformed
-from curation.rehearsal.writer import Planted, answer, draws, text_of
+from curation.rehearsal.writer import Planted, answer, draws, fault_of, text_of
 
 MODELS = ("rehearsal-generator", "rehearsal-critic")  # listed; any other name is answered too
 OWNER = "synthpert-rehearsal"
@@ -96,10 +96,11 @@ class Rehearsal:
 
     def _completion(self, body: dict[str, Any], key: str) -> web.Response:
         # `seed` is OpenAI's parameter for another sample
-        whole = answer(body["messages"], self.seed, f"{body['model']} {body.get('seed')}", self.planted)
-        rng = draws(self.seed, "malformed", key)
-        text = malformed(whole, rng) if rng.random() < self.malformed else whole
-        cut = text != whole and whole.startswith(text)
+        asked_for = body["messages"], self.seed, f"{body['model']} {body.get('seed')}", self.planted
+        whole = answer(*asked_for)
+        rng, cut = draws(self.seed, "malformed", key), fault_of(*asked_for) == "cut_off"
+        text = malformed(whole, rng) if rng.random() < self.malformed and not cut else whole
+        cut = cut or (text != whole and whole.startswith(text))
         message = {"role": "assistant", "content": text, "refusal": None}
         asked, said = len(text_of(body["messages"])) // 4, len(text) // 4
         reply = {
@@ -124,8 +125,8 @@ def serve(
 ) -> Iterator[Rehearsal]:
     """Serve a `Rehearsal` at its `base_url`, from a thread of its own, until the block ends.
 
-    Port 0 takes a free one; quality, skill, critic_accuracy and critic_bias are as in `Planted`, the rest is as
-    in `Rehearsal`.
+    Port 0 takes a free one; quality, skill, critic_accuracy, critic_bias, faults and lookalikes are as in `Planted`,
+    the rest is as in `Rehearsal`.
 
     Raises:
         OSError: the port is in use.

@@ -8,6 +8,7 @@ import random
 import re
 from typing import NamedTuple
 
+from curation.rehearsal.faults import FAULTS, flawed, lookalike
 from curation.rehearsal.form import Form
 from curation.rehearsal.judges import criticise
 from curation.rehearsal.statements import Statement, say
@@ -50,6 +51,8 @@ class Planted(NamedTuple):
     skill: float = 0.7  # that a blind answer is what the world implies
     critic_accuracy: float = 0.85  # that a grade is the one deserved (`judges.chances`)
     critic_bias: float = 0.1  # that a conclusion of no change is graded one step better
+    faults: float = 0.0  # that an explanation has one of the faults that checks look for, each as likely as another
+    lookalikes: float = 0.0  # that one without a fault has a wording that looks like one
 
 
 def draws(*parts: object) -> random.Random:
@@ -76,7 +79,34 @@ def answer(messages: list[dict], seed: int, sample_salt: str = "", planted: Plan
         return Form("reasoning", _justification(pair, grade), "evaluation", grade).text()
     outcome, options = OUTCOME.search(system), _options(user.lower())
     label = _told(outcome[1].lower(), options, rng) if outcome else _guess(pair, options, planted.skill, rng)
-    return Form("think", reasoning(pair, label, planted.quality, rng), "answer", label).text()
+    return _written(pair, label, fault_of(messages, seed, sample_salt, planted), planted, rng)
+
+
+def fault_of(messages: list[dict], seed: int, sample_salt: str = "", planted: Planted = Planted()) -> str | None:  # noqa: B008
+    """Return what is wrong with the answer to a chat: one of `FAULTS`, `lookalike`, or None.
+
+    Of genes that are not of the world, of abstentions and of answers whose outcome was not given nothing is.
+    """
+    outcome, pair = OUTCOME.search(text_of(messages, "system", "developer")), _pair(text_of(messages, "user"))
+    if not (planted.faults or planted.lookalikes) or not outcome or not the_world().knows(*pair):
+        return None
+    label = _told(outcome[1].lower(), _options(text_of(messages, "user").lower()), draws(seed, sample_salt, messages))
+    rng = draws(seed, sample_salt, messages, "fault")
+    if label == ABSTAIN:
+        return None
+    if rng.random() < planted.faults:
+        return rng.choice(FAULTS)
+    return "lookalike" if rng.random() < planted.lookalikes else None
+
+
+def _written(pair: Pair, label: str, fault: str | None, planted: Planted, rng: random.Random) -> str:
+    argued = rng.choice([o for o in SHARES if o != label]) if fault == "contradiction" else label
+    text = reasoning(pair, argued, planted.quality, rng)
+    if fault == "lookalike":
+        text = lookalike(text, *pair, rng)
+    elif fault:
+        text = flawed(fault, text, *pair, label, rng)
+    return f"<think>{text}" if fault == "cut_off" else Form("think", text, "answer", label).text()
 
 
 def reasoning(pair: Pair, label: str, quality: float, rng: random.Random) -> str:

@@ -1,5 +1,5 @@
 -- One row a trace that is not hidden, whatever the number of critics: the trace, its example, its newest valid grade, all grades,
--- what experts found, and whether its example, its answer or its grade was rehearsed.
+-- what experts and the checks found, and whether its example, its answer or its grade was rehearsed.
 WITH judged AS (
     SELECT
         trace_id,
@@ -33,9 +33,12 @@ SELECT
     j.newest.grade AS grade, j.newest.critic AS critic, j.newest.justification AS justification,
     j.grades,
     f.factuality, coalesce(f.clauses_rated, 0) AS clauses_rated, coalesce(f.clauses_false, 0) AS clauses_false,
+    k.version AS checked, k.tokens,
+    k.answer_leak, k.genes_missing, k.wrong_line, k.contradiction, k.cut_off, k.after_conclusion,
     e.source = 'rehearsal' OR t.provider = 'rehearsal' OR coalesce(j.newest.provider = 'rehearsal', false) AS simulated,
     t.request_id, t.response_id, t.run_id, t.created
 FROM latest AS t
 JOIN examples AS e USING (example_id)
 LEFT JOIN judged AS j USING (trace_id)
 LEFT JOIN factuality AS f USING (trace_id)
+LEFT JOIN checked AS k USING (trace_id)

@@ -33,6 +33,8 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Select and write versions": {
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
+        "versions": (SELECTING, "List the versions that were built."),
+        "diff": (SELECTING, "Tell what differs between two versions, and for each row what decided."),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}

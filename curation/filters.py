@@ -92,7 +92,9 @@ def _conjuncts(where: Tree | None) -> list[Tree]:
     return [where]
 
 
-def _condition(con: duckdb.DuckDBPyConnection, part: Tree, sql: str, alias: str, params: Mapping[str, Any]) -> Condition:
+def _condition(
+    con: duckdb.DuckDBPyConnection, part: Tree, sql: str, alias: str, params: Mapping[str, Any]
+) -> Condition:
     text, nodes = _written(con, part, sql), list(_nodes(part))
     alone = not any(n.get("class") == "SUBQUERY" for n in nodes)
     columns = [n["column_names"] for n in nodes if n.get("class") == "COLUMN_REF"]

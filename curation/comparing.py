@@ -56,8 +56,21 @@ def page(d: Diff, out: Path) -> None:
         reasons={f: [(r["n"], r["reason"]) for r in d.reasons if r["fate"] == f] for f in FATES},
         changes=[(c["n"], c["split"], c["what"], _value(c, "from"), _value(c, "to")) for c in d.changed_by[:TOPS]],
         changes_left_out=max(0, len(d.changed_by) - TOPS),
+        queries=_queries(d),
         listed={fate: [_row(r) for r in d.rows if r["fate"] == fate] for fate in (*FATES, "changed")},
     )
+
+
+def _queries(d: Diff) -> list[str]:
+    """Return the SELECTs that list every row that only one of two versions has; a preview's rows are not in the store."""
+    if "@" not in d.b:
+        return []
+    rows = []
+    for title in (d.a, d.b):
+        name, version = title.split("@")
+        fits = f"name = '{name}' AND version = '{version}'"
+        rows.append(f"SELECT split, trace_id, example_id FROM members WHERE {fits}")
+    return [f"{rows[1]} EXCEPT {rows[0]}", f"{rows[0]} EXCEPT {rows[1]}"]
 
 
 def recipe(d: Diff) -> list[str]:
@@ -83,7 +96,7 @@ def _value(c: Mapping[str, Any], key: str) -> str:
 
 
 def _row(r: Mapping[str, Any]) -> tuple[Any, ...]:
-    pair = f"{r['pert']} -> {r['gene']}"
+    pair = f"{r['pert']} → {r['gene']}"
     return r["id"], r["split"], r["cell_line"], pair, r["label"], r["grade"] or "none", r["reason"]
 
 

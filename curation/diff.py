@@ -226,10 +226,13 @@ def _summed(con: duckdb.DuckDBPyConnection, one: Side, two: Side, a: Judge, b: J
     splits = rows("diff_splits")
     added, removed, changed = (sum(r[k] for r in splits) for k in ("added", "removed", "changed"))
     told = rows("listed", most=listed)
+    remarks = _remarks(one, two, added + removed + changed)
+    if con.sql("FROM state_a SELECT 1 WHERE simulated UNION FROM state_b SELECT 1 WHERE simulated").fetchall():
+        remarks.append("Simulated: rows of a rehearsal are among those that differ. They say nothing about biology.")
     return Diff(
         one.title, two.title, added, removed, changed,
         rows("diff_by"), rows("diff_by_critic"), splits, rows("diff_reasons"), rows("diff_changed"),
-        _recipes(a, b), told, added + removed + changed - len(told), _remarks(one, two, added + removed + changed),
+        _recipes(a, b), told, added + removed + changed - len(told), remarks,
     )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def page(d: Diff, out: Path) -> None:
 
 
 def _queries(d: Diff) -> list[str]:
-    """Return the SELECTs that list every row that only one of two versions has; a preview's rows are not in the store."""
+    """Return SELECTs that list every row that only one of two versions has; a preview's are not in the store."""
     if "@" not in d.b:
         return []
     rows = []

@@ -154,25 +154,34 @@ def _states(store: Store, con: duckdb.DuckDBPyConnection, one: Side, two: Side) 
         with _told(side):
             found = reasons.states(store, side.judge.at, touched, (one.judge.filter, two.judge.filter))
         con.register(f"known_{letter}", found)
-    anew = con.sql(
-        """SELECT a.trace_id FROM known_a AS a JOIN known_b AS b USING (trace_id)
-           WHERE a.seen AND b.seen AND a.read_at <> b.read_at"""
-    ).to_arrow_table()
+    asked = {
+        "reread": """SELECT a.trace_id FROM known_a AS a JOIN known_b AS b USING (trace_id)
+                     WHERE a.seen AND b.seen AND a.read_at <> b.read_at""",
+        "rejudged": "SELECT trace_id FROM known_a SEMI JOIN (FROM compared WHERE fate = 'kept') USING (trace_id)",
+    }
+    of_texts = {name: con.sql(sql).to_arrow_table() for name, sql in asked.items()}
     for letter, side in sides.items():
         with _told(side):
-            con.register(f"reread_{letter}", reasons.reread(store, side.judge.at, anew))
+            for name, ids in of_texts.items():
+                con.register(f"{name}_{letter}", reasons.texts(store, side.judge.at, ids, name))
         # one that was not read anew is as readable as it was when the version that holds it was built
         con.execute(
             f"""CREATE TEMP TABLE state_{letter} AS
-                SELECT k.*, coalesce(r.readable, true) AS readable, r.reasoning_hash
-                FROM known_{letter} AS k LEFT JOIN reread_{letter} AS r USING (trace_id)"""
+                SELECT k.*, coalesce(r.readable, true) AS readable, r.reasoning_hash, j.justification_hash
+                FROM known_{letter} AS k
+                LEFT JOIN reread_{letter} AS r USING (trace_id)
+                LEFT JOIN rejudged_{letter} AS j USING (trace_id)"""
         )
+    for letter in sides:
+        con.unregister(f"known_{letter}")
 
 
 def _judged(store: Store, con: duckdb.DuckDBPyConnection, side: Side, letter: str, fate: str) -> Judge:
     """Make held_a or held_b: which of a version's conditions the rows hold that it does not have."""
+    have = con.sql(f"FROM state_{letter}").columns
+    read = "".join(f", s.{c}" for c in have if c in reasons.columns([side.judge.filter]) - {"trace_id"})
     rows = con.sql(
-        f"""SELECT c.split, s.* FROM compared AS c JOIN state_{letter} AS s USING (trace_id)
+        f"""SELECT c.split, c.trace_id {read} FROM compared AS c JOIN state_{letter} AS s USING (trace_id)
             WHERE c.fate = '{fate}' AND s.seen AND s.readable"""
     ).to_arrow_table()
     with _told(side):

@@ -1,5 +1,5 @@
 -- What these traces were at one snapshot: whether they were there, hidden and by which words, and what a dataset's row or
--- a recipe's condition takes from them. The reasoning is left to queries/reread.sql: it is wide, and seldom another.
+-- a recipe's condition takes from them. Texts are left to reread.sql and rejudged.sql: they are wide, and few rows' are asked for.
 WITH hidden AS (
     SELECT trace_id, arg_max(reason, created) AS why FROM (
         SELECT subject AS trace_id, reason, created FROM exclusions WHERE kind = 'trace'
@@ -17,8 +17,7 @@ SELECT
     h.why AS hidden,
     t.trace_id IS NOT NULL AS seen,
     t.created AS read_at, t.think, t.reason, t.parser, t.answer, t.grade, t.critic, t.factuality, t.clauses_rated, t.clauses_false,
-    t.simulated, t.generator, t.approach,
-    hash(t.justification) AS justification_hash {more}
+    t.simulated, t.generator, t.approach {more}
 FROM touched AS k
 LEFT JOIN (SELECT DISTINCT trace_id FROM raw.traces) AS r USING (trace_id)
 LEFT JOIN hidden AS h USING (trace_id)

@@ -13,6 +13,7 @@ WORKERS ?= auto
 .PHONY: demo test lint lock bench clean
 demo: $(BASE)    ## run the whole job as a rehearsal into ./demo/, free and offline
 	$(BIN)/synthpert demo --out demo
+	@echo; echo 'Before you type any of these: . $(BIN)/activate'
 
 test: $(TESTS)   ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS)

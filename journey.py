@@ -120,6 +120,7 @@ The dataset is in {folder}. Read it with:
   load_dataset({folder!r}, "default")         # or "rpe1_holdout"
 
 Every trace is simulated: a scripted model wrote it{about}. Next, look around:
+  synthpert --store {store} report --out {out / "report.html"}
   synthpert --store {store} sql "SELECT grade, count(*) FROM traces GROUP BY grade"
   synthpert --store {store} build thirds --name {NAME}-thirds --out {out / (NAME + "-thirds")}
 With PerturbQA's files and a model's address and key (OPENAI_BASE_URL, OPENAI_API_KEY):

@@ -35,6 +35,7 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
         "versions": (SELECTING, "List the versions that were built."),
         "diff": (SELECTING, "Tell what differs between two versions, and for each row what decided."),
+        "rebuild": (SELECTING, "Write a version again from the store as it was, and prove that it is the same."),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}
@@ -73,7 +74,9 @@ def options(
     ctx: typer.Context,
     store: Annotated[str | None, typer.Option(help="folder or object-store URL (SYNTHPERT_STORE; ./store)")] = None,
     json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="print it")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="print the version")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress and no remarks on stderr")] = False,
 ) -> None:
     """Make, check and version reasoning traces for perturbation prediction.

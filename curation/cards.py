@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from curation.rows import COLUMNS, SCHEMA, SIDES, Config
 from curation.schema import LABELS
-from curation.store import Store
+from curation.store import Snapshot, Store
 
 
 def dataset_card(store: Store, configs: Sequence[Config], facts: dict[str, Any]) -> str:
@@ -47,9 +47,9 @@ def dataset_card(store: Store, configs: Sequence[Config], facts: dict[str, Any])
         approaches=_distinct(learned, "approach"),
         critics=_distinct(learned, "critic"),
         sources=sorted(set(zip(rows["source"].to_pylist(), rows["licence"].to_pylist(), strict=True))),
-        funnel=_funnel(store, configs),
-        commands=_commands(store),
-        columns={name: about for name, (_, about) in COLUMNS.items()},
+        funnel=_funnel(store, configs, facts["store"]),
+        commands=_commands(store, facts["store"]),
+        described={name: about for name, (_, about) in COLUMNS.items()},
     )
 
 
@@ -134,17 +134,20 @@ def _balance(configs: Iterable[Config]) -> list[dict[str, Any]]:
     return found
 
 
-def _funnel(store: Store, configs: Sequence[Config]) -> list[dict[str, Any]]:
+def _funnel(store: Store, configs: Sequence[Config], at: Snapshot) -> list[dict[str, Any]]:
     """Return the funnel with what came into the dataset."""
     kept = {c.split: c.sides["train"].num_rows + c.sides["validation"].num_rows for c in configs}
-    return [{**row, "in_dataset": kept[row["split"]]} for row in store.rows("FROM funnel") if row["split"] in kept]
+    return [
+        {**row, "in_dataset": kept[row["split"]]} for row in store.rows("FROM funnel", at=at) if row["split"] in kept
+    ]
 
 
-def _commands(store: Store) -> list[str]:
+def _commands(store: Store, at: Snapshot) -> list[str]:
     """Return the command lines that filled the store, each once, in order."""
     runs = store.rows(
         "SELECT command, args FROM runs WHERE command IN ('ingest', 'generate', 'grade') "
-        "AND state <> 'failed' ORDER BY started"
+        "AND state <> 'failed' ORDER BY started",
+        at=at,
     )
     return list(dict.fromkeys(command_line(r["command"], json.loads(r["args"])) for r in runs))
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from curation.errors import BadInput
+from curation.printing import shown
 from curation.runs import run
 from curation.schema import TABLES, now
 from curation.store import Store
@@ -39,8 +40,11 @@ class Ingested(NamedTuple):
     by: list[dict]  # cell_line, side, label, n
     skipped: list[str]  # files left out
 
+    def __repr__(self) -> str:
+        return shown(self)
 
-def ingest(store: Store, folder: Path) -> Ingested:
+
+def ingest(store: Store, folder: Path | str) -> Ingested:
     """Read every cell line of a folder into the store; twice is the same as once.
 
     Args:
@@ -52,6 +56,7 @@ def ingest(store: Store, folder: Path) -> Ingested:
         BadInput: a file, line or value is not as the format has it, or the store holds another benchmark or
             another label for a pair. The store is left as it was.
     """
+    folder = Path(folder)
     lines, skipped = find_lines(folder)
     origin = _origin(folder)
     _check_source(store, folder, origin["source"])

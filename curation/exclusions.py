@@ -7,8 +7,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curation import views
+from curation.apart import answer
 from curation.errors import BadInput
-from curation.locked import ask, condition, locked
+from curation.locked import condition
+from curation.printing import shown
 from curation.runs import run
 from curation.schema import TABLES, content_id, now
 from curation.store import Store
@@ -22,8 +24,13 @@ class Excluded(NamedTuple):
     hidden: bool
     reason: str
 
+    def __repr__(self) -> str:
+        return shown(self)
 
-def exclude(store: Store, *, run_id: str | None, where: str | None, reason: str, undo: bool = False) -> Excluded:
+
+def exclude(
+    store: Store, *, reason: str, run_id: str | None = None, where: str | None = None, undo: bool = False
+) -> Excluded:
     """Hide a run, or the traces that fit a condition; with `undo` show them again.
 
     The answers of a hidden run count as not answered: the same command asks them again. Versions built before keep
@@ -68,7 +75,6 @@ def exclude(store: Store, *, run_id: str | None, where: str | None, reason: str,
 def _fitting(store: Store, where: str, *, among_hidden: bool) -> list[str]:
     """Return the ids of the traces that a user's condition fits; those that are hidden, or those that are not."""
     all_traces = {"exclusions": f"SELECT * FROM ({views.texts()['exclusions']}) WHERE kind <> 'trace'"}
-    with locked(store, instead=all_traces) as con:
-        fitting = ask(con, f"SELECT trace_id FROM traces WHERE {condition(where)}").column("trace_id").to_pylist()
+    fitting = answer(store, f"SELECT trace_id FROM traces WHERE {condition(where)}", instead=all_traces)
     hidden = {r["subject"] for r in store.rows("SELECT subject FROM exclusions WHERE kind = 'trace'")}
-    return [t for t in fitting if (t in hidden) == among_hidden]
+    return [t for t in fitting["trace_id"].to_pylist() if (t in hidden) == among_hidden]

@@ -18,7 +18,7 @@ BEFORE = rf"(?<!\w)(?<![A-Z0-9]{HYPHEN})"
 AFTER = rf"(?!\w)(?!{HYPHEN}[A-Z0-9])(?!\.\d)"
 
 
-def write(out: Path, template: str, **facts: Any) -> None:
+def write(out: Path | str, template: str, **facts: Any) -> None:
     """Fill a template and write it. All that is filled in is escaped.
 
     Raises:
@@ -36,7 +36,7 @@ def write(out: Path, template: str, **facts: Any) -> None:
     text = templates.get_template(template).render(**facts)
     try:
         # what a model wrote may hold half a surrogate, which is no UTF-8
-        out.write_text(text, "utf-8", errors="replace")
+        Path(out).write_text(text, "utf-8", errors="replace")
     except OSError as e:
         raise BadInput(f"--out {out}: {e.strerror}") from e
 

@@ -12,7 +12,7 @@ from curation.reading import read_grade, read_trace
 KINDS = ("generator", "critic")
 
 
-def parse(file: Path, kind: str) -> list[dict[str, Any]]:
+def parse(file: Path | str, kind: str) -> list[dict[str, Any]]:
     """Read each text of a file of JSON lines {"id": ..., "text": ...}.
 
     Returns:
@@ -24,6 +24,7 @@ def parse(file: Path, kind: str) -> list[dict[str, Any]]:
     """
     if kind not in KINDS:
         raise BadInput(f"--kind {kind}: not one of {', '.join(KINDS)}")
+    file = Path(file)
     try:
         data = file.read_bytes()
     except OSError as e:

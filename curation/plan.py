@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from curation.asking.requests import Endpoint, Request
 from curation.asking.transport import usd
+from curation.printing import shown
 from curation.prompting import load
 from curation.selection import Selection, select
 from curation.store import Store
@@ -31,6 +32,9 @@ class Plan(NamedTuple):
     hours: float | None  # at this concurrency, if the model has answered here before
     measured: bool  # whether tokens_out rests on this model's own answers
     by: list[dict[str, Any]]  # cell_line, label, n: examples
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def plan(

@@ -2,7 +2,7 @@
 
 Lengths along a line are in per cent and letters in pixels, so a plot fits any width and its letters keep their size;
 hence a label stands above its bar and never beside it. Colours are those of Okabe and Ito (2008), which the
-colour-blind can tell apart.
+colour-blind can tell apart; beside our grey not all of them, so a test looks at each plot's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 BLUE, SKY, YELLOW, ORANGE = "#0072B2", "#56B4E9", "#F0E442", "#E69F00"
-VERMILLION, GREEN, PURPLE, GREY = "#D55E00", "#009E73", "#CC79A7", "#B3B3B3"  # grey is not theirs: for what is absent
+VERMILLION, GREY = "#D55E00", "#B3B3B3"  # grey is not theirs: for what is absent
 
 ROW, THICK = 46, 18  # pixels: a bar with its label, and the bar alone
 TALL = 150  # of a histogram
@@ -46,7 +46,9 @@ def bars(rows: Sequence[Bar], about: str) -> Markup:
     """
     longest = max((r.length for r in rows), default=0) or 1
     drawn = [
-        _row(i, r.label, r.text) + _rect(0, r.length / longest, _below(i), THICK, f"{r.label}: {r.text}", "class='bar'")
+        _row(i, r.label, r.text)
+        + f"<line x1='.5' x2='.5' y1='{_below(i)}' y2='{_below(i) + THICK}' class='zero'/>"
+        + _rect(0, r.length / longest, _below(i), THICK, f"{r.label}: {r.text}", "class='bar'")
         for i, r in enumerate(rows)
     ]
     return _svg(drawn, len(rows) * ROW, _told(about, [f"{r.label} {r.text}" for r in rows]))
@@ -77,13 +79,13 @@ def histogram(places: Sequence[Stack], colours: Mapping[str, str], about: str) -
     """Return upright bars side by side, stacked, over an axis whose labels are the upper ends of the bars.
 
     Args:
-        places: the bars from the left; a label is the upper end.
+        places: the bars from the left, the first from 0; a label is the upper end.
         colours: the fill of each part, from the bottom.
         about: what the plot shows, for who hears it.
     """
     highest = max(sum(p.counts.values()) for p in places) or 1
     top, bottom, wide = 20, 20 + TALL, 1 / len(places)
-    drawn = [f"<text x='0' y='13'>{highest:,}</text>", _line(top), _line(bottom)]
+    drawn = [f"<text x='0' y='13'>{highest:,}</text>", _line(top, "axis"), f"<text x='0' y='{bottom + 18}'>0</text>"]
     for i, place in enumerate(places):
         y = float(bottom)
         for part, colour in colours.items():
@@ -92,6 +94,7 @@ def histogram(places: Sequence[Stack], colours: Mapping[str, str], about: str) -
             if height:
                 tip = f"up to {place.label}, {part}: {place.counts[part]:,}"
                 drawn.append(_rect(i * wide, wide, y, height, tip, f"class='part' fill='{colour}'"))
+    drawn.append(_line(bottom, "zero"))
     step = max(1, round(len(places) / TICKS))
     for i in range(step - 1, len(places), step):
         drawn.append(f"<text x='{_pc((i + 1) * wide)}' y='{bottom + 18}' text-anchor='end'>{places[i].label}</text>")
@@ -127,7 +130,7 @@ def _row(i: int, label: str, text: str) -> str:
     y = i * ROW + 15
     return (
         f"<text x='0' y='{y}'>{escape(short)}<title>{escape(label)}</title></text>"
-        f"<text x='100%' y='{y}' text-anchor='end'>{escape(text)}</text>"
+        f"<text x='100%' y='{y}' text-anchor='end' class='value'>{escape(text)}</text>"
     )
 
 
@@ -140,8 +143,8 @@ def _rect(start: float, share: float, y: float, height: float, tip: str, style: 
     return f"<rect {place} {style}><title>{escape(tip)}</title></rect>"
 
 
-def _line(y: float) -> str:
-    return f"<line x1='0' x2='100%' y1='{y}' y2='{y}' class='axis'/>"
+def _line(y: float, style: str) -> str:
+    return f"<line x1='0' x2='100%' y1='{y}' y2='{y}' class='{style}'/>"
 
 
 def _pc(share: float) -> str:

@@ -65,3 +65,17 @@ def _fit(width: list[int]) -> list[int]:
 def _cell(value: Any) -> str:
     text = "NULL" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
     return " ".join(text.split())
+
+
+def shown(found: Any) -> str:
+    """Return a result's fields one a line, a list of rows as a table: the repr of what the functions return."""
+    lines = [type(found).__name__]
+    for name, value in found._asdict().items():
+        rows = isinstance(value, list) and value and isinstance(value[0], dict)
+        lines.append(f"  {name}:" if rows else f"  {name}: {_plain(value)}")
+        lines += [f"    {line}" for line in table(value).splitlines()] if rows else []
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

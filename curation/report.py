@@ -26,22 +26,26 @@ CHOSEN = {
 }
 
 GRADE_COLOURS = dict(zip(GRADES, (plots.BLUE, plots.SKY, plots.YELLOW, plots.ORANGE, plots.VERMILLION), strict=True))
-LABEL_COLOURS = dict(zip(LABELS, (plots.GREEN, plots.PURPLE, plots.GREY), strict=True))
+LABEL_COLOURS = dict(zip(LABELS, (plots.ORANGE, plots.BLUE, plots.GREY), strict=True))
 KEPT_COLOURS = {"kept": plots.BLUE, "left out": plots.GREY}
 STEPS = ("asked", "answered", "parsed", "correct", "graded", "excellent")
 
 
 class Figure(NamedTuple):
-    """One plot with its title, the colours of its parts, and its numbers as a table."""
+    """One plot with its title, the colours of its parts, and its numbers as a table.
+
+    The first `words` columns of the table are text, the others numbers.
+    """
 
     title: str
     svg: Markup
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]
     colours: Mapping[str, str] = {}
+    words: int = 1
 
 
-def report(store: Store, out: Path, *, seed: int = 0) -> dict[str, Any]:
+def report(store: Store, out: Path | str, *, seed: int = 0) -> dict[str, Any]:
     """Write the page about a store.
 
     Args:
@@ -174,10 +178,15 @@ def _reasons(rows: list[dict[str, Any]]) -> list[Figure]:
     if not rows:
         return []
     total = sum(r["n"] for r in rows)
-    drawn = [Bar(f"{r['stage']}: {r['reason']}", r["n"], f"{r['n']:,} ({percent(r['n'] / total)})") for r in rows]
+    drawn = [Bar(_reason(r), r["n"], f"{r['n']:,} ({percent(r['n'] / total)})") for r in rows]
     svg = plots.bars(drawn, "Why traces were rejected")
     table = [(r["stage"], r["reason"], r["n"], r["controls"]) for r in rows]
-    return [Figure("Reasons", svg, ("stage", "reason", "traces", "controls among them"), table)]
+    return [Figure("Reasons", svg, ("stage", "reason", "traces", "controls among them"), table, words=2)]
+
+
+def _reason(r: Mapping[str, Any]) -> str:
+    """Return the stage and the reason, and the stage once: grade: good, but grade unreadable: refusal."""
+    return r["reason"] if r["reason"].startswith(f"{r['stage']} ") else f"{r['stage']}: {r['reason']}"
 
 
 def _labels(split: str, balance: list[dict[str, Any]]) -> list[Figure]:
@@ -193,7 +202,8 @@ def _lengths(unit: str, rows: list[dict[str, Any]]) -> list[Figure]:
     what = {"characters": "Reasoning, in characters", "tokens": "Whole answer, in tokens out"}[unit]
     title = f"{what}: median {rows[0]['median']:,.0f}, longest {rows[0]['longest']:,}"
     table = [(p.label, *p.counts.values()) for p in places]
-    return [Figure(title, plots.histogram(places, KEPT_COLOURS, title), ("up to", *KEPT_COLOURS), table, KEPT_COLOURS)]
+    svg = plots.histogram(places, KEPT_COLOURS, title)
+    return [Figure(title, svg, ("up to", *KEPT_COLOURS), table, KEPT_COLOURS, words=0)]
 
 
 def _critics(rows: list[dict[str, Any]]) -> list[Figure]:

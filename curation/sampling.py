@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from curation.apart import answer
 from curation.errors import BadInput
 from curation.lineage import block
-from curation.locked import ask, condition, locked
+from curation.locked import condition
 from curation.selection import query
 from curation.store import Snapshot, Store
 
@@ -34,13 +35,12 @@ def sample(
         SELECT trace_id FROM traces WHERE {condition("true" if where is None else where)}
         ORDER BY sha256(concat_ws(chr(31), $seed, trace_id)) LIMIT $n
     """
-    with locked(store, at) as con:
-        ids = ask(con, sql, {"seed": str(seed), "n": n})["trace_id"].to_pylist()
+    ids = answer(store, sql, {"seed": str(seed), "n": n}, at=at)["trace_id"].to_pylist()
     return store.sql(query("sampled"), {"ids": ids}, at).to_pylist()
 
 
 def show_sample(
-    store: Store, n: int, where: str | None, *, seed: int = 0, out: Path | None = None
+    store: Store, n: int, where: str | None = None, *, seed: int = 0, out: Path | str | None = None
 ) -> list[dict[str, Any]]:
     """Return a sample that is not empty, and with `out` write it as a page, side by side.
 

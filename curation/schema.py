@@ -197,6 +197,7 @@ TABLES = {
             tables=(STRING, "the store it was built from, JSON: table -> Delta version"),
             row_hash=(STRING, "sha256 over all rows, whatever the files look like"),
             rows=(INT, "rows in all splits and sides"),
+            manifest=(STRING, "its manifest.json: what it is rebuilt from and checked against"),
             published_to=(STRING, "repository; null if not published"),
             commit_sha=(STRING, "commit there; null if not published"),
         ),

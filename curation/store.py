@@ -7,7 +7,6 @@ delta-rs casts values without a word, so a schema is checked before it sees the 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -22,6 +21,7 @@ import pyarrow as pa
 
 from curation import views
 from curation.errors import StoreError
+from curation.locks import lock
 from curation.schema import CHILD_FIRST, TABLES
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ class Store:
         if not self.remote:
             _check_folder(Path(self.place), create)
         migrate(self, create)
+
+    def __repr__(self) -> str:
+        return f"Store({self.place!r})"
 
     @property
     def journals(self) -> Path:
@@ -198,9 +201,11 @@ class Store:
         with self.session(at, views.needed(query)) as con:
             return con.sql(query, params=dict(params or {})).to_arrow_table()
 
-    def rows(self, query: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def rows(
+        self, query: str, params: Mapping[str, Any] | None = None, at: Snapshot | None = None
+    ) -> list[dict[str, Any]]:
         """Answer one of the project's own queries as a list of dicts."""
-        return self.sql(query, params).to_pylist()
+        return self.sql(query, params, at).to_pylist()
 
     def files(self, table: str, at: Snapshot | None = None) -> list[str]:
         """Return the Parquet files that make up a table, now or at a snapshot; none if it does not exist."""
@@ -341,16 +346,3 @@ def _one_line(error: Exception) -> str:
 def _count(handle: DeltaTable) -> int:
     actions = pa.table(handle.get_add_actions(flatten=True))
     return sum(actions["num_records"].to_pylist())
-
-
-@contextmanager
-def lock(file: Path) -> Iterator[bool]:
-    """Hold a lock for the while of the block; False if another process holds it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

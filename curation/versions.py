@@ -5,26 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from curation import cards, named, recipes
+from curation import cards, folders, named, recipes
 from curation.errors import VersionError
+from curation.locks import lock
+from curation.printing import shown
 from curation.prompting import Prompt, load
-from curation.rows import SIDES, Config, published, row_hash
+from curation.rows import SCHEMA, SIDES, Config, published, row_hash
 from curation.runs import code_version, run
 from curation.schema import TABLES, content_id, now
 from curation.selection import SPLITS
-from curation.store import Store, lock
+from curation.store import Snapshot, Store
 
-SHARD_ROWS = 100_000
-GROUP_ROWS = 10_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 VERSION = re.compile(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}")
 
@@ -38,6 +35,9 @@ class Built(NamedTuple):
     row_hash: str
     rows: list[dict[str, Any]]  # split, side, n
     written: bool
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def build(
@@ -56,8 +56,9 @@ def build(
         recipe: name of a shipped recipe, or path of an own .sql file.
         name: name of the dataset.
         out: the folder to write, ./NAME-VERSION by default; it must be empty or not there.
-        version: a semantic version; by default the next minor one. If the newest version has the same recipe
-            and rows nothing is written, unless a version is given.
+        version: a semantic version; by default the next patch if the rows alone differ from the newest version's,
+            the next minor one for another recipe, the next major one for other columns. If the newest version has
+            the same recipe and rows nothing is written, unless a version is given.
         prompts: a folder of the user's own prompt files.
 
     Raises:
@@ -72,33 +73,63 @@ def build(
 
 
 def _build(store: Store, recipe: str, name: str, out: Path | None, version: str | None, prompts: Path | None) -> Built:
-    chosen_recipe, standard = recipes.load(recipe), load("standard", prompts)
+    chosen, standard = recipes.load(recipe), load("standard", prompts)
     at = store.snapshot()
     held = named.held(store, name)
-    number = version or _next(held)
-    place = _check_out(store, out or Path(f"{name}-{number}"))
-    _check_version(held, name, number)
-    configs = [_config(store, chosen_recipe, split, standard, at) for split in SPLITS]
-    total = hashlib.sha256("\n".join(c.hash for c in configs).encode()).hexdigest()
-    rows = [{"split": c.split, "side": side, "n": c.sides[side].num_rows} for c in configs for side in SIDES]
+    _check_version(held, name, version)
+    found = content(store, chosen, standard, at)
     newest = held[-1] if held else {}
-    if version is None and (newest.get("row_hash"), newest.get("recipe_sql")) == (total, chosen_recipe.sql):
-        return Built(name, newest["version"], None, total, rows, False)
-    with run(store, "build", {"recipe": chosen_recipe.name, "name": name, "version": number}) as this:
-        facts = {
-            "name": name,
-            "version": number,
-            "recipe": {"name": chosen_recipe.name, "about": chosen_recipe.about, "sql": chosen_recipe.sql},
-            "row_hash": total,
-            "store": at,
-            "prompt": {"name": "standard", "hash": standard.hash},
-            "code": code_version(),
-            "rows": rows,
-            "created": now().isoformat(timespec="seconds"),
-        }
-        _write_folder(store, place, configs, facts)
-        _record(store, configs, facts, this.id)
-    return Built(name, number, str(place), total, rows, True)
+    if version is None and (newest.get("row_hash"), newest.get("recipe_sql")) == (found.hash, chosen.sql):
+        return Built(name, newest["version"], None, found.hash, found.rows, False)
+    number = version or _next(newest, chosen)
+    place = out or Path(f"{name}-{number}")
+    facts = {
+        "name": name,
+        "version": number,
+        "recipe": {"name": chosen.name, "about": chosen.about, "sql": chosen.sql},
+        "row_hash": found.hash,
+        "columns": _columns(),
+        "store": at,
+        "prompt": standard._asdict(),
+        "code": code_version(),
+        "writer": f"pyarrow {pa.__version__}",
+        "rows": found.rows,
+        "created": now().isoformat(timespec="seconds"),
+    }
+    with run(store, "build", {"recipe": chosen.name, "name": name, "version": number}) as this:
+        manifest = _left_behind(place, facts) or folders.write(
+            folders.check(store, place), found.configs, cards.dataset_card(store, found.configs, facts), facts
+        )
+        _record(store, found.configs, manifest, this.id)
+    return Built(name, number, str(place), found.hash, found.rows, True)
+
+
+class Content(NamedTuple):
+    """The rows of a version: by split and side, how many they are (split, side, n), and the hash of them all."""
+
+    configs: list[Config]
+    rows: list[dict[str, Any]]
+    hash: str
+
+
+def content(store: Store, recipe: recipes.Recipe, standard: Prompt, at: Snapshot) -> Content:
+    """Return what a recipe makes of the store as it was at a snapshot.
+
+    Raises:
+        RecipeError: the recipe selects what a dataset cannot hold.
+    """
+    configs = [_config(store, recipe, split, standard, at) for split in SPLITS]
+    rows = [{"split": c.split, "side": side, "n": c.sides[side].num_rows} for c in configs for side in SIDES]
+    return Content(configs, rows, hashlib.sha256("\n".join(c.hash for c in configs).encode()).hexdigest())
+
+
+def _config(store: Store, recipe: recipes.Recipe, split: str, standard: Prompt, at: Snapshot) -> Config:
+    sides = published(store, recipes.choose(store, recipe, split, at), split, standard, at)
+    return Config(split, sides, row_hash(sides))
+
+
+def _columns() -> dict[str, str]:
+    return {field.name: str(field.type) for field in SCHEMA}
 
 
 def _check_names(name: str, version: str | None) -> None:
@@ -108,83 +139,34 @@ def _check_names(name: str, version: str | None) -> None:
         raise VersionError(f"--version {version!r}: a semantic version such as 1.0.0")
 
 
-def _next(held: list[dict[str, Any]]) -> str:
-    if not held:
+def _next(newest: dict[str, Any], recipe: recipes.Recipe) -> str:
+    """Propose a version: other columns are a major step, another recipe is a minor one, other rows are a patch."""
+    if not newest:
         return "1.0.0"
-    major, minor, _ = named.number(held[-1]["version"])
-    return f"{major}.{minor + 1}.0"
+    major, minor, patch = named.number(newest["version"])
+    columns = json.loads(newest.get("manifest") or "{}").get("columns")
+    if columns is not None and columns != _columns():
+        return f"{major + 1}.0.0"
+    if newest["recipe_sql"] != recipe.sql:
+        return f"{major}.{minor + 1}.0"
+    return f"{major}.{minor}.{patch + 1}"
 
 
-def _check_version(held: list[dict[str, Any]], name: str, version: str) -> None:
+def _check_version(held: list[dict[str, Any]], name: str, version: str | None) -> None:
     if version in {v["version"] for v in held}:
         raise VersionError(f"{name} {version} exists; a version never changes, so give another by --version")
 
 
-def _check_out(store: Store, out: Path) -> Path:
-    if not store.remote and out.resolve().is_relative_to(Path(store.place).resolve()):
-        raise VersionError(f"--out {out}: this lies inside the store, which holds tables alone")
-    if out.exists() and not out.is_dir():
-        raise VersionError(f"--out {out}: this is a file")
-    if out.resolve().name != out.name:
-        raise VersionError(f"--out {out}: give the folder itself, by its own name")
-    if out.is_dir() and any(out.iterdir()):
-        raise VersionError(f"--out {out}: this folder is not empty; remove it or name another")
-    return out
+def _left_behind(out: Path, facts: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of a folder that a build wrote whole and was killed before it could say so."""
+    found = folders.read(out) or {}
+    same = ("name", "version", "row_hash", "recipe", "columns", "prompt")
+    return found if found and all(found.get(key) == facts[key] for key in same) else None
 
 
-def _config(store: Store, recipe: recipes.Recipe, split: str, standard: Prompt, at: Mapping[str, int]) -> Config:
-    sides = published(store, recipes.choose(store, recipe, split, at), split, standard, at)
-    return Config(split, sides, row_hash(sides))
-
-
-def _write_folder(store: Store, out: Path, configs: list[Config], facts: dict[str, Any]) -> None:
-    """Write beside the folder and move it into place when it is whole."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        for config in configs:
-            for side in SIDES:
-                _write_shards(partial / config.split, side, config.sides[side])
-        (partial / "README.md").write_text(cards.dataset_card(store, configs, facts), "utf-8")
-        facts["files"] = {
-            f.relative_to(partial).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
-            for f in sorted(partial.rglob("*"))
-            if f.is_file()
-        }
-        facts["prompts"] = _prompt_hashes(configs)
-        (partial / "manifest.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", "utf-8")
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _write_shards(folder: Path, side: str, rows: pa.Table) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = max(1, -(-rows.num_rows // SHARD_ROWS))
-    for i in range(shards):
-        # one chunk, one call, one plan of row groups: the bytes depend on these
-        part = rows.slice(i * SHARD_ROWS, SHARD_ROWS).combine_chunks()
-        file = folder / f"{side}-{i:05}-of-{shards:05}.parquet"
-        pq.write_table(part, file, compression="zstd", row_group_size=GROUP_ROWS, write_page_index=True)
-
-
-def _prompt_hashes(configs: list[Config]) -> dict[str, list[str]]:
-    """Return the versions of the prompts that made the rows."""
-    found: dict[str, set[str]] = {"generator": set(), "critic": set()}
-    for config in configs:
-        for side in ("train", "validation"):
-            rows = config.sides[side]
-            found["generator"] |= set(pc.unique(rows["generator_prompt"]).to_pylist())
-            found["critic"] |= {c.rsplit("@", 1)[1] for c in pc.unique(rows["critic"]).to_pylist() if c}
-    return {k: sorted(h for h in v if h) for k, v in found.items()}
-
-
-def _record(store: Store, configs: list[Config], facts: dict[str, Any], run_id: str) -> None:
+def _record(store: Store, configs: list[Config], manifest: dict[str, Any], run_id: str) -> None:
     """Write the version and its members to the store."""
-    name, version, created = facts["name"], facts["version"], now()
+    name, version, created = manifest["name"], manifest["version"], now()
     for config in configs:
         for side in ("train", "validation"):
             store.append("members", _members(config, side, name, version, run_id))
@@ -192,13 +174,14 @@ def _record(store: Store, configs: list[Config], facts: dict[str, Any], run_id: 
         "version_id": content_id(name, version),
         "name": name,
         "version": version,
-        "recipe": facts["recipe"]["name"],
-        "recipe_sql": facts["recipe"]["sql"],
+        "recipe": manifest["recipe"]["name"],
+        "recipe_sql": manifest["recipe"]["sql"],
         "params": "{}",
-        "tables": json.dumps(facts["store"], sort_keys=True),
-        "row_hash": facts["row_hash"],
-        "rows": sum(r["n"] for r in facts["rows"]),
+        "tables": json.dumps(manifest["store"], sort_keys=True),
+        "row_hash": manifest["row_hash"],
+        "rows": sum(r["n"] for r in manifest["rows"]),
         "run_id": run_id,
+        "manifest": json.dumps(manifest, sort_keys=True),
         "created": created,
     }
     store.append("versions", pa.Table.from_pylist([row], TABLES["versions"].schema))

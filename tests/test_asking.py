@@ -154,6 +154,7 @@ HOPELESS = {
     "bad_request": error(400),
     "too_long": error(400, code="context_length_exceeded"),
     "content_filter": (200, completion("", choice={"finish_reason": "content_filter"}), {}),
+    "too_large": (200, completion("x" * 17 * 2**20), {}),
 }
 
 

@@ -303,7 +303,7 @@ def test_it_loads_by_name_of_the_split_with_its_declared_features(own, tmp_path,
 def test_many_rows_are_sharded(own, tmp_path, monkeypatch):
     from datasets import load_dataset
 
-    monkeypatch.setattr("curation.versions.SHARD_ROWS", 100)
+    monkeypatch.setattr("curation.folders.SHARD_ROWS", 100)
     build(own, "excellent", "d", out=tmp_path / "a")
     names = sorted(f.name for f in Path("a/default").glob("test-*"))
     assert names == [f"test-{n:05}-of-00007.parquet" for n in range(7)]

@@ -194,7 +194,7 @@ def test_a_bug_shows_its_traceback(monkeypatch, store):
     def broken(*args, **options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("curation.locked.ask", broken)
+    monkeypatch.setattr("curation.apart.answer", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         CliRunner().invoke(synthpert.app, ["sql", "FROM traces"], catch_exceptions=False)
 

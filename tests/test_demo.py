@@ -52,7 +52,7 @@ print(json.dumps(counts))
 
 def test_what_it_says_to_type_next_works(demo, run):
     lines = [line.strip() for line in demo[1].stdout.splitlines() if line.startswith("  synthpert --store")]
-    assert len(lines) == 2
+    assert len(lines) == 3
     import shlex
 
     for line in lines:

@@ -71,9 +71,9 @@ def planted(filled, tmp_path_factory):
     grades = {g["trace_id"]: g for g in store.rows("SELECT * FROM grades")}
     append(store, "grades", [grades[t[6:]] | {"grade_id": t, "request_id": t, "trace_id": t} for t in done["later"]])
     (folder / "good.sql").write_text(GOOD)
-    build(store, "excellent", "d", out=folder / "2")
-    build(store, str(folder / "good.sql"), "d", out=folder / "3")
-    build(store, "thirds", "d", out=folder / "4")
+    build(store, "excellent", "d", out=folder / "2", version="1.1.0")
+    build(store, str(folder / "good.sql"), "d", out=folder / "3", version="1.2.0")
+    build(store, "thirds", "d", out=folder / "4", version="1.3.0")
     build(store, "direct", "bare", out=folder / "5")
     return store, done
 

@@ -4,13 +4,15 @@ import os
 import re
 import shlex
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND
 from kit.peer import GOOD, peer
 
 import synthpert
+from curation.asking.requests import endpoint
+from curation.store import Store
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 MAKEFILE = (Path(__file__).parent.parent / "Makefile").read_text()
@@ -44,8 +46,12 @@ def test_every_make_target_named_exists():
 
 
 def test_the_block_on_the_demo_runs(run):
-    assert subprocess.run([*COMMAND, "demo"], capture_output=True).returncode == 0
+    assert run("demo").returncode == 0
     run_block(block("runs on the demo"), run)
+    for command, printed in shown("first-look.md"):
+        done = run(*shlex.split(command)[1:])
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert printed is None or done.stdout == printed, command
 
 
 def test_the_real_data_block_the_python_and_the_recipe_run(run, benchmark, model, capsys):
@@ -89,6 +95,40 @@ def test_the_page_of_the_store_is_made_from_the_code():
     assert (DOCS / "store.md").read_text() == page().rstrip() + "\n", "run: python -m docs"
 
 
+def shown(page):
+    """Each command of a page with the output printed under it, None where there is none."""
+    found = re.findall(
+        r"^```\n(synthpert [^\n]*)\n```\n(?:```text\n(.*?)^```)?", (DOCS / page).read_text(), re.S | re.M
+    )
+    assert len(found) == len(re.findall("^synthpert ", (DOCS / page).read_text(), re.M))
+    return [(command, printed or None) for command, printed in found]
+
+
+def test_the_costs_told_are_those_that_plan_tells(run, perturbqa, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://api.openai.com/v1")
+    assert run("ingest", perturbqa).returncode == 0
+    assert blocks("making-traces.md", "text")[0] in run("plan", "--limit", "100", "--model", "o4-mini").stdout
+    told = re.findall(r"^\| (.*) \| ([\d,]+) \| ([\d,.]+) \|$", (DOCS / "making-traces.md").read_text(), re.M)
+    assert len(told) == 4
+    for options, requests, dollars in told:
+        given = re.findall(r"`(--\S+) (\S+)`", options)
+        out = run("plan", "--model", "o4-mini", *(given[0] if given else ())).stdout
+        assert out.startswith(f"{requests} requests") and f"cost: ${dollars};" in out
+
+
+def test_every_reason_why_an_answer_or_grade_is_not_read_is_told():
+    told = (DOCS / "making-traces.md").read_text()
+    code = "".join((DOCS.parent / "curation" / "reading" / f).read_text() for f in ("answers.py", "evaluations.py"))
+    reasons = set(re.findall(r'"((?:[a-z]+_)+[a-z]+|truncated|refusal)"', code)) - {
+        "arrow_up",
+        "arrow_down",
+        "after_evaluation",
+    }
+    assert {"no_direction", "qualified_grade", "conflicting_answers"} <= reasons
+    for reason in {r.replace("contains_answer", "reasoning contains_answer") for r in reasons}:
+        assert f"`{reason}`" in told, reason
+
+
 @pytest.fixture
 def graded(store, model, run):
     for verb in ("generate", "grade"):
@@ -125,3 +165,24 @@ def test_every_page_is_linked_from_the_readme_and_every_prompt_file_is_told():
     told = (DOCS / "prompts.md").read_text()
     for file in (DOCS.parent / "curation" / "prompts").glob("*.txt"):
         assert f"`{file.name}`" in told
+
+
+def test_what_the_page_on_python_names_is_there_and_takes_paths_as_text(filled, benchmark, tmp_path):
+    named = re.findall(r"`curation\.(\w+(?:\.\w+)*)\.(\w+)\(", (DOCS / "python.md").read_text())
+    assert len(named) >= 9
+    for module, function in named:
+        assert callable(getattr(import_module(f"curation.{module}"), function))
+    Path("answers.jsonl").write_text('{"id": "a", "text": "<answer>upregulated</answer>"}')
+    from curation.examples import ingest
+    from curation.parse import parse
+    from curation.report import report
+
+    assert parse("answers.jsonl", "generator")[0]["label"] == "upregulated"
+    assert ingest(Store("new", create=True), str(benchmark)).new > 0
+    assert report(Store(filled), "page.html")["out"] == "page.html" and Path("page.html").exists()
+
+
+def test_a_notebook_does_not_show_the_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    shown = repr(endpoint("m"))
+    assert "sk-secret" not in shown and "key='***'" in shown and "model='m'" in shown

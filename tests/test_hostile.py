@@ -31,10 +31,12 @@ def own(filled, tmp_path):
 
 
 def clear_line(done, *words):
+    """Check that it ended with one clear line, which holds these words; returns it."""
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr and "panicked" not in done.stderr, done.stderr
     line = done.stderr.splitlines()[-1]
     assert line.startswith("synthpert: ") and all(w in line for w in words), done.stderr
+    return line
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_a_disk_that_is_full_at_ingest(small_disk, tmp_path, run):
     write_benchmark(tmp_path / "data")
     disk = small_disk(600)
     fill(disk, 30)
-    clear_line(run("--store", disk / "store", "ingest", tmp_path / "data"), "No space left")
+    assert clear_line(run("--store", disk / "store", "ingest", tmp_path / "data"), "No space left")
     (disk / "filler").unlink()
     done = run("--store", disk / "store", "ingest", tmp_path / "data")
     assert done.returncode == 0, done.stderr
@@ -86,7 +88,7 @@ def test_a_disk_that_fills_in_the_middle(verb, own, small_disk, run, model):
     }[verb]
     at = ("--store", disk / "store")
     fill(disk, 40 if verb in ("generate", "grade") else 8)
-    clear_line(run(*at, *command), "No space left")
+    assert clear_line(run(*at, *command), "No space left")
     assert not (disk / "out").exists() and not list(disk.glob(".out*"))
     (disk / "filler").unlink()
     done = run(*at, *command)
@@ -118,7 +120,7 @@ def test_a_store_that_may_not_be_written(verb, own, tmp_path, model, benchmark):
     if verb == "sql":
         assert done.returncode == 0, done.stderr
     else:
-        clear_line(done, "ermission denied")
+        assert clear_line(done, "ermission denied")
         assert not (tmp_path / "out" / "d").exists()
 
 
@@ -132,19 +134,19 @@ def biggest(folder, pattern):
 def test_a_parquet_file_that_is_cut(verb, own, run):
     file = biggest(own / "responses", "*.parquet")
     file.write_bytes(file.read_bytes()[:-100])
-    clear_line(run(*verb))
+    assert clear_line(run(*verb))
 
 
 def test_a_parquet_file_that_is_gone(own, run):
     biggest(own / "traces", "*.parquet").unlink()
-    clear_line(run("sql", "FROM traces"))
-    clear_line(run("show", "abc"))
+    assert clear_line(run("sql", "FROM traces"))
+    assert clear_line(run("show", "abc"))
 
 
 def test_a_log_that_is_cut(own, run):
     file = max((own / "traces" / "_delta_log").glob("*.json"))
     file.write_bytes(file.read_bytes()[:50])
-    clear_line(run("sql", "FROM traces"), "traces")
+    assert clear_line(run("sql", "FROM traces"), "traces")
 
 
 def test_a_journal_of_rubbish_is_skipped(own, run):
@@ -194,3 +196,18 @@ def test_ctrl_c_at_any_point(tmp_path, benchmark):
     assert store.rows("SELECT count(*) AS n FROM responses WHERE failure IS NULL") == [{"n": 150}]
     assert store.rows("SELECT count(*) AS n FROM raw.traces") == [{"n": 150}]
     assert not list(Path(store.journals).glob("*.jsonl"))
+
+
+def test_any_next_run_tells_which_ones_were_killed(store, run, benchmark):
+    with serve(latency=30) as server:
+        os.environ["OPENAI_BASE_URL"] = server.base_url
+        process = subprocess.Popen([*COMMAND, "generate", "--model", "m", "--limit", "3"], stderr=subprocess.DEVNULL)
+        while not list(Path(store.journals).glob("*.jsonl")):
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    state = "SELECT state FROM runs WHERE command = 'generate'"
+    assert store.rows(state) == [{"state": "running"}]
+    assert run("ingest", benchmark).returncode == 0
+    assert store.rows(state) == [{"state": "killed"}]
+    assert not list(Path(store.journals).glob("*.run"))

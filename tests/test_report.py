@@ -1,8 +1,10 @@
 """Pages: the report's numbers are SQL's, nothing of a model's gets out of its text, and a sample is a sample."""
 
+import math
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -104,7 +106,9 @@ def test_plots_are_xml_with_text_and_each_has_its_table(page):
     text = page[1]
     figures = re.findall(r"<figure>(.*?)</figure>", text, re.S)
     assert len(figures) == text.count("<svg") > 8
+    assert ">grade unreadable: " in text and "grade: grade" not in text
     for figure in figures:
+        assert not re.search(r"<td>[$\d]", figure)  # a number stands right, with or without a sign
         svg = ElementTree.fromstring(re.search(r"<svg.*?</svg>", figure, re.S)[0])
         assert svg.get("role") == "img" and len(svg.get("aria-label")) > 20 and len(svg.findall(".//text")) > 1
         assert "<details>" in figure and tables(figure)[0]
@@ -158,6 +162,17 @@ def test_what_models_wrote_is_text_and_nothing_else(evil, ask_json):
         assert "&lt;script&gt;alert(" in text
         for svg in re.findall(r"<svg.*?</svg>", text, re.S):
             ElementTree.fromstring(svg)
+
+
+@pytest.mark.parametrize("characters,boxes", [(5000, 0), (50000, 1)])
+def test_a_text_of_many_screens_gets_a_box_to_scroll(characters, boxes, evil, ask_json):
+    old = evil.rows("SELECT * FROM raw.traces WHERE trace_id = 'evil'")[0]
+    long = old | {"trace_id": "long", "request_id": "long", "reasoning": "x" * characters}
+    evil.append("traces", pa.Table.from_pylist([long], TABLES["traces"].schema))
+    ask_json("show", "--sample", "1", "--where", "trace_id = 'long'", "--html")
+    text = Path("traces.html").read_text()
+    assert text.count('tabindex="0"') == text.count('aria-label="50,000 characters"') == boxes
+    assert "x" * characters in text
 
 
 def test_two_critics_are_compared_where_both_graded(evil, ask_json):
@@ -266,8 +281,39 @@ def test_a_symbol_within_another_and_one_with_signs_of_its_own():
     assert marked("AC005.1 A.C", "A.C", "AC005.1") == '<b class="gene">AC005.1</b> <b class="pert">A.C</b>'
 
 
-DARK_TEXT = (plots.SKY, plots.YELLOW, plots.ORANGE, plots.VERMILLION, plots.GREEN, plots.PURPLE, plots.GREY)
+DARK_TEXT = (plots.SKY, plots.YELLOW, plots.ORANGE, plots.VERMILLION, plots.GREY)
 
 
 def test_text_is_dark_on_light_fills_and_light_on_dark():
     assert {plots.ink(c) for c in DARK_TEXT} == {"#000"} and {plots.ink(c) for c in (plots.BLUE, "#000000")} == {"#fff"}
+
+
+# What is left of linear red, green and blue to who lacks one kind of cone (Machado, Oliveira and Fernandes, 2009).
+SEEN = {
+    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protan": ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0520)),
+    "deutan": ((0.3673, 0.8606, -0.2280), (0.2801, 0.6725, 0.0474), (-0.0118, 0.0429, 0.9689)),
+    "tritan": ((1.2555, -0.0767, -0.1788), (-0.0784, 0.9308, 0.1476), (0.0047, 0.6914, 0.3039)),
+}
+XYZ = ((0.4339, 0.3763, 0.1899), (0.2126, 0.7152, 0.0722), (0.0177, 0.1095, 0.8728))  # from linear, white is 1, 1, 1
+
+
+def times(matrix, vector):
+    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+
+def lab(colour, eye):
+    """A colour in CIELAB, as an eye sees it."""
+    channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    x, y, z = (max(v, 0) ** (1 / 3) for v in times(XYZ, [min(max(v, 0), 1) for v in times(SEEN[eye], linear)]))
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("eye", SEEN)
+def test_the_colours_of_a_plot_can_be_told_apart_by_every_eye(eye):
+    from curation.report import GRADE_COLOURS, KEPT_COLOURS, LABEL_COLOURS
+
+    for colours in ({**GRADE_COLOURS, "unreadable": plots.GREY}, LABEL_COLOURS, KEPT_COLOURS):
+        for a, b in combinations(colours.values(), 2):
+            assert math.dist(lab(a, eye), lab(b, eye)) > 15, (a, b)

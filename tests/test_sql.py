@@ -1,9 +1,18 @@
 """`synthpert sql`: any SELECT is answered, and nothing else gets through, by whatever door."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import orjson
+import psutil
 import pytest
+from conftest import COMMAND
 
+from curation import apart
+from curation.apart import answer
 from curation.errors import RefusedSQL
 from curation.locked import ask, locked
 from curation.store import Store
@@ -96,6 +105,50 @@ def test_ordinary_questions_are_answered(store, query):
 def test_a_query_without_end_is_stopped(store):
     with locked(store) as con, pytest.raises(RefusedSQL, match="more than 1 s"):
         ask(con, "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c", seconds=1)
+
+
+@pytest.mark.parametrize(
+    "query, words",
+    [
+        ("SELECT levenshtein(repeat('ab', 300000), repeat('ba', 300000))", "more than 1 s"),  # one call, deaf to all
+        ("SELECT nothing FROM traces", '"nothing" not found'),
+        ("COPY (SELECT 1) TO 'x.csv'", "only SELECT"),
+        ("SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c", "more than 1 s"),
+    ],
+)
+def test_a_query_dies_with_its_own_process(store, query, words):
+    with pytest.raises(RefusedSQL, match=words):
+        answer(store, query, seconds=1)
+    assert not [p for p in psutil.Process().children() if "curation.apart" in p.cmdline()]
+
+
+def test_a_query_that_wants_all_memory(store):
+    """More than its process may have, and less than DuckDB would stop at."""
+    query = {"sql": "SELECT len(array_agg(i)) FROM range(100000000) t(i)", "params": {}, "seconds": 60}
+    code = f"import curation.apart as apart; apart.BEYOND = {200 * 2**20}; apart.main()"
+    asked = orjson.dumps({**query, "store": store.place, "at": None, "instead": None})
+    done = subprocess.run([sys.executable, "-c", code], input=asked, capture_output=True)
+    told = apart.told(done.returncode, done.stderr)
+    assert isinstance(told, RefusedSQL) and "emory" in str(told)
+
+
+def test_values_and_snapshots_reach_the_other_process(store):
+    at = store.snapshot()
+    found = answer(store, "SELECT $a AS a, count(*) AS n FROM examples", {"a": 1.5, "b": 2}, at=at).to_pylist()
+    assert found == [{"a": 1.5, "n": 3456}]
+    assert answer(store, "FROM mine", instead={"mine": "SELECT 7 AS n"}).to_pylist() == [{"n": 7}]
+
+
+def test_ctrl_c_ends_the_query_with_the_command(store):
+    endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c"
+    process = subprocess.Popen([*COMMAND, "sql", endless], stderr=subprocess.PIPE, text=True)
+    command = psutil.Process(process.pid)
+    while not (asked := command.children()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (3, "synthpert: interrupted; the same command goes on from here\n")
+    assert not asked[0].is_running()
 
 
 def test_a_variable_of_the_caller_is_no_table(store):

@@ -6,7 +6,6 @@ it carries the byte offset reached in the file, and of two that absorb one journ
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import IO, Any
 import orjson
 import pyarrow as pa
 
+from curation.locks import abandoned, hold
 from curation.schema import TABLES, content_id, now
 from curation.store import Store
 
@@ -30,8 +30,7 @@ class Journal:
     def __init__(self, store: Store, run_id: str) -> None:
         self.store, self.run_id = store, run_id
         self.file = store.journals / f"{run_id}.jsonl"
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self._out = _hold(self.file)
+        self._out = hold(self.file)
         self.pending = 0  # lines since the last absorb
 
     def write(self, columns: dict[str, Any]) -> None:
@@ -90,21 +89,11 @@ class Neighbours:
 def settle(store: Store) -> list[str]:
     """Absorb the journals that no living run holds, as a killed run leaves them; returns those runs' ids."""
     settled = []
-    for file in sorted(store.journals.glob("*.jsonl")):
-        try:
-            held = open(file, "r+b")  # noqa: SIM115 - the with below closes it
-        except FileNotFoundError:
-            continue  # settled by another process just now
-        with held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            _end_line(held)
-            _absorb(store, file)
-            _forget(file)
-            settled.append(file.stem)
-    _mark_killed(store, settled)
+    for file, held in abandoned(store.journals, "*.jsonl"):
+        _end_line(held)
+        _absorb(store, file)
+        _forget(file)
+        settled.append(file.stem)
     return settled
 
 
@@ -157,16 +146,6 @@ def _parsed(lines: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _hold(file: Path) -> IO[bytes]:
-    """Open a journal and lock it; again if `settle` took it for a dead one and removed it in between."""
-    while True:
-        out = open(file, "ab", buffering=0)  # noqa: SIM115 - Journal.close() closes it
-        fcntl.flock(out, fcntl.LOCK_EX)
-        if file.exists() and os.fstat(out.fileno()).st_ino == file.stat().st_ino:
-            return out
-        out.close()
-
-
 def _end_line(journal: IO[bytes]) -> None:
     """End a line that a kill has cut; it is skipped if it does not parse."""
     if journal.seek(0, os.SEEK_END):
@@ -179,10 +158,3 @@ def _end_line(journal: IO[bytes]) -> None:
 def _forget(file: Path) -> None:
     os.sync()
     file.unlink(missing_ok=True)
-
-
-def _mark_killed(store: Store, run_ids: list[str]) -> None:
-    for run_id in run_ids:
-        for row in store.rows("SELECT * FROM runs WHERE run_id = $id AND state = 'running'", {"id": run_id}):
-            ended = {**row, "state": "killed", "ended": now(), "created": now()}
-            store.append("runs", pa.Table.from_pylist([ended], TABLES["runs"].schema))

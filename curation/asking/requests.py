@@ -29,6 +29,11 @@ class Endpoint(NamedTuple):
     params: dict[str, Any]
     price: dict[str, float]  # dollars for a million tokens: input, output, cached
 
+    def __repr__(self) -> str:
+        """Show all but the key: a notebook keeps what its cells show."""
+        shown = {**self._asdict(), "key": "***" if self.key else ""}
+        return f"Endpoint({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
     def given(self, samples: int, prompts: Path | None) -> dict[str, Any]:
         """Return what a run notes of its model, as one types it; a folder by its name alone."""
         params = [f"{k}={orjson.dumps(v).decode()}" for k, v in self.params.items()]

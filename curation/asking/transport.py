@@ -27,10 +27,12 @@ from curation.schema import REHEARSAL
 PASSING = {"rate_limit", "server_error", "connection", "timeout", "not_a_completion"}
 # what would fail for every request: the run stops
 FATAL = {"refused", "unknown_model", "quota", "redirected"}
-# all else (bad_request, content_filter, too_long) would fail again for this request: only --retry-failed asks it
+# all else (bad_request, content_filter, too_long, too_large) would fail again for this request: only --retry-failed
+# asks it
 
 
 SAID = {"text", "thinking", "finish_reason", "detail"}  # columns that hold the server's words
+LARGEST = 16 * 2**20  # bytes of an answer: what is beyond any model's reach fills a store and serves nobody
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -126,6 +128,9 @@ def usd(columns: dict[str, Any], endpoint: Endpoint) -> float | None:
 
 def _answer(body: bytes, status: int) -> Reply:
     """Read a 200. A message is an answer however odd it is; anything else is no completion."""
+    if len(body) > LARGEST:
+        size = f"{len(body):,} bytes; an answer has {LARGEST:,} at most"
+        return Reply({"failure": "too_large", "detail": size, "http_status": status})
     try:
         found = json.loads(body)
         choice = found["choices"][0]

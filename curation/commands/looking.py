@@ -21,10 +21,10 @@ def sql(
 
     Example: synthpert sql "SELECT grade, count(*) FROM traces GROUP BY grade"
     """
-    from curation.locked import ask, locked, rows
+    from curation.apart import answer
+    from curation.locked import rows
 
-    with locked(open_store(ctx)) as con:
-        found = rows(ask(con, query))
+    found = rows(answer(open_store(ctx), query))
     result(ctx, found, table(found))
 
 
@@ -65,7 +65,7 @@ def report(
 ) -> None:
     """Write a page about the store: funnel, grades, spend, critics, traces.
 
-    It is one file that needs no network and no script.
+    It is one file that needs no network and no script: open it in a browser.
 
     Example: synthpert report --out report.html
     """

@@ -85,7 +85,8 @@ def plan(
     )  # fmt: skip
     cost = f"${found.usd:,.2f}" if found.usd is not None else "unknown (no price for this model at this host)"
     basis = "the median of this model's answers here" if found.measured else "assuming 1,000 an answer"
-    hours = "unknown" if found.hours is None else f"{found.hours:.1f} h with {concurrency} in flight"
+    unknown = "unknown until this model has answered 20 times here"
+    hours = unknown if found.hours is None else f"{found.hours:.1f} h with {concurrency} in flight"
     text = f"""{found.requests:,} requests to {found.host}, {found.known:,} more are answered already
 {found.tokens_in:,} tokens in, {found.tokens_out:,} tokens out ({basis})
 cost: {cost}; shipped prices are of {prices.as_of()}

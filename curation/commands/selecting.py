@@ -69,3 +69,23 @@ def diff(
         page(found, out)
         facts["out"] = str(out)
     result(ctx, facts, text(found) + (f"\n\n{out}" if html else ""))
+
+
+def rebuild(
+    ctx: typer.Context,
+    version: Annotated[str, Argument(metavar="NAME@VERSION", help="a version of the store; NAME alone is the newest")],
+    out: Annotated[Path | None, Option(help="folder to write; default ./NAME-VERSION")] = None,
+) -> None:
+    """Write a version again from the store as it was, and prove that it is the same.
+
+    Example: synthpert rebuild perturb-traces@1.0.0 --out again
+    """
+    from curation.rebuild import rebuild as work
+
+    done = work(open_store(ctx), version, out=out)
+    text = f"{done.name} {done.version} -> {done.out}: "
+    if done.identical:
+        text += "the same bytes"
+    else:
+        text += f"the same rows; other bytes in {', '.join(done.differs)}"
+    result(ctx, done._asdict(), f"{text}\n{table(done.rows)}")

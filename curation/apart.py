@@ -1,0 +1,120 @@
+"""A user's SQL in a process of its own: it gets only so much time and memory, and writes no file.
+
+DuckDB looks at its clock and counts its memory between chunks of rows, so one call of a function on one long text
+can outlast any interrupt and take all there is. Such a query dies with its process, and takes nothing along.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from curation.errors import RefusedSQL, StoreError
+from curation.locked import SECONDS, ask, locked
+from curation.store import Snapshot, Store
+
+BEYOND = 8 * 2**30  # bytes of address space beside what the process has when the query begins
+GRACE = 5.0  # seconds beyond the query's own, for the start and for its answer to come over
+KINDS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (RefusedSQL, StoreError)}
+
+
+def answer(
+    store: Store,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    at: Snapshot | None = None,
+    instead: Mapping[str, str] | None = None,
+    seconds: float = SECONDS,
+) -> pa.Table:
+    """Answer one SELECT of the user's.
+
+    Args:
+        store: the store.
+        sql: the query.
+        params: values of its $names; those that it does not name are left out.
+        at: a snapshot, for the store as it was then.
+        instead: SELECTs of views that are to be other than the store's own.
+        seconds: after which it is stopped.
+
+    Raises:
+        RefusedSQL: it is no SELECT, does not run, or takes longer than `seconds` or too much memory.
+        StoreError: a file of the store is cut or gone.
+    """
+    query = {
+        "store": store.place,
+        "sql": _text(sql),
+        "params": params,
+        "at": at,
+        "instead": instead,
+        "seconds": seconds,
+    }
+    # a group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the other
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "curation.apart"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
+    )  # fmt: skip
+    try:
+        found, said = child.communicate(orjson.dumps(query), timeout=seconds + GRACE)
+    except subprocess.TimeoutExpired as e:
+        raise RefusedSQL(f"the query took more than {seconds:.0f} s and was stopped") from e
+    finally:
+        child.kill()
+        child.wait()
+    if child.returncode:
+        raise told(child.returncode, said)
+    return pa.ipc.open_stream(found).read_all()
+
+
+def _text(sql: str) -> str:
+    """An argument in UTF-8 under an ASCII locale comes as half surrogates, which nothing else takes."""
+    return sql.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def told(status: int, said: bytes) -> Exception:
+    """Return the error that the other process ended with."""
+    with suppress(orjson.JSONDecodeError, KeyError, TypeError):
+        error = orjson.loads(said)
+        return KINDS[error["kind"]](error["text"])
+    if status < 0 or b"MemoryError" in said or b"bad_alloc" in said:
+        return RefusedSQL("the query needs more memory than it may have, and was stopped")
+    return RuntimeError(said.decode(errors="replace"))
+
+
+def main() -> None:
+    """Answer the query on stdin: Arrow's stream format to stdout, or an error as JSON to stderr, exit 1."""
+    query = orjson.loads(sys.stdin.buffer.read())
+    try:
+        with locked(Store(query["store"]), query["at"], query["instead"]) as con:
+            _hold_down()
+            found = ask(con, query["sql"], query["params"], seconds=query["seconds"])
+        with pa.ipc.new_stream(sys.stdout.buffer, found.schema) as out:
+            out.write_table(found)
+    except tuple(KINDS.values()) as e:
+        sys.stderr.buffer.write(orjson.dumps({"kind": type(e).__name__, "text": str(e)}))
+        sys.exit(1)
+
+
+def _hold_down() -> None:
+    """Take from this process what a query does not need: more memory, files to write, a dump when it dies."""
+    limits = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0}
+    with suppress(OSError):  # where there is no /proc, DuckDB's own limit is the only one
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + BEYOND
+    for limit, most in limits.items():
+        with suppress(ValueError, OSError):  # a lower one is in force
+            resource.setrlimit(limit, (most, most))
+
+
+if __name__ == "__main__":
+    main()

@@ -37,7 +37,7 @@ def text(d: Diff) -> str:
     return "\n".join(lines)
 
 
-def page(d: Diff, out: Path) -> None:
+def page(d: Diff, out: Path | str) -> None:
     """Write what differs as a page.
 
     Raises:
@@ -53,8 +53,8 @@ def page(d: Diff, out: Path) -> None:
         by=[(r["split"], r["cell_line"], r["label"], r["grade"] or "none", r["added"], r["removed"]) for r in d.by],
         by_critic=[(r["split"], r["critic"] or "none", r["added"], r["removed"]) for r in d.by_critic],
         splits=[tuple(s.values()) for s in d.splits],
-        reasons={f: [(r["n"], r["reason"]) for r in d.reasons if r["fate"] == f] for f in FATES},
-        changes=[(c["n"], c["split"], c["what"], _value(c, "from"), _value(c, "to")) for c in d.changed_by[:TOPS]],
+        reasons={f: [(r["reason"], r["n"]) for r in d.reasons if r["fate"] == f] for f in FATES},
+        changes=[(c["split"], c["what"], _value(c, "from"), _value(c, "to"), c["n"]) for c in d.changed_by[:TOPS]],
         changes_left_out=max(0, len(d.changed_by) - TOPS),
         queries=_queries(d),
         listed={fate: [_row(r) for r in d.rows if r["fate"] == fate] for fate in (*FATES, "changed")},

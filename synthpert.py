@@ -35,6 +35,8 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
     "Select and write versions": {
         "check": (SELECTING, "Look in the traces for leaks, missing genes, contradictions and the like."),
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
+        "versions": (SELECTING, "List the versions that were built."),
+        "diff": (SELECTING, "Tell what differs between two versions, and for each row what decided."),
         "rebuild": (SELECTING, "Write a version again from the store as it was, and prove that it is the same."),
     },
 }

@@ -37,6 +37,40 @@ def build(
         say_next(ctx, f'python -c "from datasets import load_dataset; print(load_dataset({built.out!r}))"')
 
 
+def versions(ctx: typer.Context) -> None:
+    """List the versions that were built.
+
+    Example: synthpert versions
+    """
+    from curation.named import listed
+
+    rows = listed(open_store(ctx))
+    short = [{**r, "row_hash": r["row_hash"][:12], "created": f"{r['created']:%Y-%m-%d %H:%M}"} for r in rows]
+    result(ctx, rows, table(short))
+
+
+def diff(
+    ctx: typer.Context,
+    a: Annotated[str, Argument(metavar="A", help="NAME@VERSION; NAME@latest and NAME are its newest")],
+    b: Annotated[str, Argument(metavar="B", help="the same; or a recipe, for what it would select now")],
+    html: Annotated[bool, Option("--html", help="write it as a page as well")] = False,
+    out: Annotated[Path, Option(help="the page to write")] = Path("diff.html"),
+) -> None:
+    """Tell what differs between two versions, and for each row what decided.
+
+    Example: synthpert diff perturb-traces@1.0.0 perturb-traces@latest
+    """
+    from curation.comparing import page, text
+    from curation.diff import diff as work
+
+    found = work(open_store(ctx), a, b)
+    facts = found._asdict()
+    if html:
+        page(found, out)
+        facts["out"] = str(out)
+    result(ctx, facts, text(found) + (f"\n\n{out}" if html else ""))
+
+
 def rebuild(
     ctx: typer.Context,
     version: Annotated[str, Argument(metavar="NAME@VERSION", help="a version of the store; NAME alone is the newest")],

@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 
 MAKING, LOOKING, SELECTING = (f"curation.commands.{room}" for room in ("making", "looking", "selecting"))
 
-# panel -> verb -> (module that has a function of this name, first line of its docstring)
+# panel -> verb -> (module that has a function of this name, first line of its docstring); of a verb of two words the
+# first is the group and the second the function
 PANELS: dict[str, dict[str, tuple[str, str]]] = {
     "Start": {
         "demo": ("journey", "Run the whole job as a rehearsal, free and offline."),
@@ -39,8 +40,12 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "diff": (SELECTING, "Tell what differs between two versions, and for each row what decided."),
         "rebuild": (SELECTING, "Write a version again from the store as it was, and prove that it is the same."),
     },
+    "Ask experts": {
+        "annotate clauses": ("annotation.commands", "Print the clauses of one trace, which experts judge one by one."),
+    },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}
+GROUPS = {"annotate": "Have experts judge what traces say, clause by clause."}
 
 
 class LazyGroup(TyperGroup):
@@ -49,18 +54,27 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Put the real command in the place of its stub."""
         name, stub, rest = super().resolve_command(ctx, args)
-        if stub is None or name is None:  # completion asks for unknown names
+        verb = f"{ctx.info_name} {name}" if ctx.parent else name
+        if stub is None or name is None or verb not in VERBS:  # completion asks for unknown names; a group is no stub
             return name, stub, rest
-        command = getattr(import_module(VERBS[name][0]), name)
+        command = getattr(import_module(VERBS[verb][0]), name)
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
         one.command(name)(command)
         return name, typer.main.get_command(one), rest
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+def _lazy() -> typer.Typer:
+    return typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+app = _lazy()
+_groups = {group: _lazy() for group in GROUPS}
 for _panel, _verbs in PANELS.items():
+    for _group in dict.fromkeys(verb.split()[0] for verb in _verbs if " " in verb):
+        app.add_typer(_groups[_group], name=_group, help=GROUPS[_group], rich_help_panel=_panel)
     for _verb, (_, _line) in _verbs.items():
-        app.command(_verb, help=_line, rich_help_panel=_panel)(lambda: None)
+        _parent = _groups[_verb.split()[0]] if " " in _verb else app
+        _parent.command(_verb.split()[-1], help=_line, rich_help_panel=_panel)(lambda: None)
 
 
 def _version(wanted: bool) -> None:

@@ -11,12 +11,8 @@ from curation.store import Store
 WIDTH = 100  # characters a line
 
 
-def lineage(store: Store, trace_id: str) -> dict[str, Any]:
-    """Return one trace with its example, the request and response it was read from, its grades and versions.
-
-    Args:
-        store: the store.
-        trace_id: an id, or its first characters if no other begins so.
+def find(store: Store, trace_id: str) -> str:
+    """Return the whole id of the one trace whose id begins so.
 
     Raises:
         BadInput: no trace, or several, have such an id.
@@ -28,7 +24,20 @@ def lineage(store: Store, trace_id: str) -> dict[str, Any]:
     if len(ids) != 1 or not trace_id:
         found = "several traces begin so" if ids else "no trace has this id"
         raise BadInput(f'{trace_id}: {found}; `synthpert sql "SELECT trace_id FROM traces"` lists them')
-    one = {"id": ids[0]["trace_id"]}
+    return str(ids[0]["trace_id"])
+
+
+def lineage(store: Store, trace_id: str) -> dict[str, Any]:
+    """Return one trace with its example, the request and response it was read from, its grades and versions.
+
+    Args:
+        store: the store.
+        trace_id: an id, or its first characters if no other begins so.
+
+    Raises:
+        BadInput: no trace, or several, have such an id.
+    """
+    one = {"id": find(store, trace_id)}
     trace = store.rows("FROM traces WHERE trace_id = $id", one)[0]
     response = store.rows("FROM responses WHERE response_id = $id", {"id": trace["response_id"]})[0]
     grades = store.rows(

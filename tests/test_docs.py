@@ -35,7 +35,7 @@ def run_block(text, run, **replace):
 
 
 def test_every_command_is_in_the_table():
-    told = set(re.findall(r"^\| `synthpert (\w+)` \|", README, re.M))
+    told = set(re.findall(r"^\| `synthpert ([\w ]+)` \|", README, re.M))
     assert told == set(synthpert.VERBS)
 
 

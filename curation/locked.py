@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curation import views
+from curation import macros, views
 from curation.errors import RefusedSQL
 from curation.store import Snapshot, Store
 
@@ -42,7 +42,7 @@ LOCK = (
 def locked(
     store: Store, at: Snapshot | None = None, instead: Mapping[str, str] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a locked connection with the store's tables and views.
+    """Yield a locked connection with the store's tables and views, and the macros.
 
     Args:
         store: the store.
@@ -53,6 +53,7 @@ def locked(
 
     with duckdb.connect(config={"memory_limit": MEMORY}) as con:
         views.create(con, {**views.texts(), **(instead or {})}, partial(store.relation, at=at, by_arrow=True))
+        macros.create(con)
         for statement in LOCK:
             con.execute(statement)
         yield con

@@ -32,6 +32,8 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "exclude": (LOOKING, "Hide a bad run, or traces, from every view."),
     },
     "Select and write versions": {
+        "recipes": (SELECTING, "List the recipes, shipped and your own, with their parameters."),
+        "preview": (SELECTING, "Count what a recipe would select; writes nothing."),
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
     },
 }

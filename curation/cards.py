@@ -49,6 +49,7 @@ def dataset_card(store: Store, configs: Sequence[Config], facts: dict[str, Any])
         sources=sorted(set(zip(rows["source"].to_pylist(), rows["licence"].to_pylist(), strict=True))),
         funnel=_funnel(store, configs),
         commands=_commands(store),
+        settings=[shlex.quote(f"{name}={value}") for name, value in facts["recipe"]["params"].items()],
         columns={name: about for name, (_, about) in COLUMNS.items()},
     )
 

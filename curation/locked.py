@@ -74,7 +74,8 @@ def ask(
     import duckdb
 
     statement = check(sql)
-    wanted = {k: v for k, v in (params or {}).items() if k in statement.named_parameters}
+    given = {k.lower(): v for k, v in (params or {}).items()}  # $N is $n
+    wanted = {k: given[k.lower()] for k in statement.named_parameters if k.lower() in given}
     clock = threading.Timer(seconds, con.interrupt)
     clock.start()
     try:
@@ -85,7 +86,7 @@ def ask(
     except MemoryError as e:
         raise RefusedSQL("the answer does not fit into memory; add a LIMIT") from e
     except (duckdb.Error, ValueError) as e:
-        raise RefusedSQL(one_line(e)) from e
+        raise refusal(e) from e
     finally:
         clock.cancel()
 
@@ -102,7 +103,7 @@ def check(sql: str) -> duckdb.Statement:
     try:
         found = duckdb.extract_statements(sql)
     except duckdb.Error as e:
-        raise RefusedSQL(one_line(e)) from e
+        raise refusal(e) from e
     if len(found) != 1:
         raise RefusedSQL(f"one SELECT is answered here, and this is {len(found)} statements")
     if found[0].type != duckdb.StatementType.SELECT:
@@ -186,12 +187,12 @@ def _nodes(tree: Any) -> Iterator[str]:
             yield from _nodes(branch)
 
 
-def one_line(error: Exception) -> str:
+def refusal(error: Exception) -> RefusedSQL:
     """Return DuckDB's message as one line, with the place in the SQL if it names one."""
     text = str(error)
     place = re.search(r"LINE (\d+): (.*)\n( *)\^", text)
     said = " ".join(text.split("\n\nLINE")[0].split())
     if not place:
-        return said
+        return RefusedSQL(said)
     at = len(place[3]) - len(f"LINE {place[1]}: ")
-    return f"{said} (line {place[1]}, at: {place[2][max(at, 0) :].strip()[:40]})"
+    return RefusedSQL(said, int(place[1]), place[2][max(at, 0) :].strip())

@@ -1,4 +1,4 @@
-"""Macros: short names for what a recipe often says, known wherever a user writes SQL; each is a file sql/macros/NAME.sql.
+"""Macros: short names for what a recipe often says, known wherever a user writes SQL; each is a file in sql/macros.
 
 A macro names columns of whatever it is used on (`trace_id`, `grades`), which DuckDB 2.0 takes at its making only if an
 operator stands on one of its parameters, so that nothing can be bound before it is used: hence `1 * n`.

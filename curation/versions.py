@@ -48,6 +48,7 @@ def build(
     out: Path | None = None,
     version: str | None = None,
     prompts: Path | None = None,
+    params: Mapping[str, object] | None = None,
 ) -> Built:
     """Write the next version of a dataset; the same store and recipe give the same Parquet bytes.
 
@@ -59,6 +60,7 @@ def build(
         version: a semantic version; by default the next minor one. If the newest version has the same recipe
             and rows nothing is written, unless a version is given.
         prompts: a folder of the user's own prompt files.
+        params: values of the recipe's parameters, for those that are not to have their defaults.
 
     Raises:
         RecipeError: the recipe selects what a dataset cannot hold.
@@ -68,27 +70,43 @@ def build(
     with lock(store.journals / f"build-{name}.lock") as alone:
         if not alone:
             raise VersionError(f"another build of {name} is running; wait for its end")
-        return _build(store, recipe, name, out, version, prompts)
+        return _build(store, recipe, name, out, version, prompts, params)
 
 
-def _build(store: Store, recipe: str, name: str, out: Path | None, version: str | None, prompts: Path | None) -> Built:
+def _build(
+    store: Store,
+    recipe: str,
+    name: str,
+    out: Path | None,
+    version: str | None,
+    prompts: Path | None,
+    params: Mapping[str, object] | None,
+) -> Built:
     chosen_recipe, standard = recipes.load(recipe), load("standard", prompts)
+    values = recipes.values(chosen_recipe, params)
     at = store.snapshot()
     held = _held(store, name)
     number = version or _next(held)
     place = _check_out(store, out or Path(f"{name}-{number}"))
     _check_version(held, name, number)
-    configs = [_config(store, chosen_recipe, split, standard, at) for split in SPLITS]
+    configs = [_config(store, chosen_recipe, split, standard, at, values) for split in SPLITS]
     total = hashlib.sha256("\n".join(c.hash for c in configs).encode()).hexdigest()
     rows = [{"split": c.split, "side": side, "n": c.sides[side].num_rows} for c in configs for side in SIDES]
     newest = held[-1] if held else {}
-    if version is None and (newest.get("row_hash"), newest.get("recipe_sql")) == (total, chosen_recipe.sql):
+    same = (newest.get("row_hash"), newest.get("recipe_sql"), newest.get("params"))
+    if version is None and same == (total, chosen_recipe.sql, _canonical(values)):
         return Built(name, newest["version"], None, total, rows, False)
-    with run(store, "build", {"recipe": chosen_recipe.name, "name": name, "version": number}) as this:
+    args = {"recipe": chosen_recipe.name, "name": name, "version": number}
+    with run(store, "build", args | ({"set": [f"{k}={v}" for k, v in values.items()]} if values else {})) as this:
         facts = {
             "name": name,
             "version": number,
-            "recipe": {"name": chosen_recipe.name, "about": chosen_recipe.about, "sql": chosen_recipe.sql},
+            "recipe": {
+                "name": chosen_recipe.name,
+                "about": chosen_recipe.about,
+                "sql": chosen_recipe.sql,
+                "params": values,
+            },
             "row_hash": total,
             "store": at,
             "prompt": {"name": "standard", "hash": standard.hash},
@@ -142,9 +160,20 @@ def _check_out(store: Store, out: Path) -> Path:
     return out
 
 
-def _config(store: Store, recipe: recipes.Recipe, split: str, standard: Prompt, at: Mapping[str, int]) -> Config:
-    sides = published(store, recipes.choose(store, recipe, split, at), split, standard, at)
+def _config(
+    store: Store,
+    recipe: recipes.Recipe,
+    split: str,
+    standard: Prompt,
+    at: Mapping[str, int],
+    params: Mapping[str, object],
+) -> Config:
+    sides = published(store, recipes.choose(store, recipe, split, at, params), split, standard, at)
     return Config(split, sides, row_hash(sides))
+
+
+def _canonical(params: Mapping[str, object]) -> str:
+    return json.dumps(params, sort_keys=True, ensure_ascii=False)
 
 
 def _write_folder(store: Store, out: Path, configs: list[Config], facts: dict[str, Any]) -> None:
@@ -204,7 +233,7 @@ def _record(store: Store, configs: list[Config], facts: dict[str, Any], run_id: 
         "version": version,
         "recipe": facts["recipe"]["name"],
         "recipe_sql": facts["recipe"]["sql"],
-        "params": "{}",
+        "params": _canonical(facts["recipe"]["params"]),
         "tables": json.dumps(facts["store"], sort_keys=True),
         "row_hash": facts["row_hash"],
         "rows": sum(r["n"] for r in facts["rows"]),

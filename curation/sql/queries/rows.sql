@@ -1,17 +1,7 @@
--- The published rows of one split: what the recipe chose, parted into train and validation, and the test side.
+-- The published rows of one split: what the recipe chose, as `learned` parts it, and the test side.
 -- The prompt part of `messages` is made of the pair alone, so it cannot show the outcome.
-WITH picked AS (
-    SELECT c.*, e.pert, ('0x' || substr(sha256(e.pert), 1, 8))::BIGINT AS place
-    FROM chosen AS c
-    JOIN examples AS e USING (example_id)
-),
-
--- validation is the perturbations whose hash falls in the lowest tenth, the same in every line and version; at
--- least the lowest one
-parted AS (
-    SELECT trace_id, example_id, weight,
-        CASE WHEN place <= greatest((1::BIGINT << 32) // 10, min(place) OVER ()) THEN 'validation' ELSE 'train' END AS side
-    FROM picked
+WITH parted AS (
+    SELECT trace_id, example_id, weight, side FROM learned
     UNION ALL
     SELECT NULL, example_id, NULL, 'test' FROM splits WHERE split = $split AND side = 'test'
 )

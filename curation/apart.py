@@ -13,18 +13,21 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
 
-from curation.errors import RefusedSQL, StoreError
+from curation.errors import RefusedSQL, StoreError, Unsteady
 from curation.locked import SECONDS, ask, locked
 from curation.store import Snapshot, Store
 
+if TYPE_CHECKING:
+    import duckdb
+
 BEYOND = 8 * 2**30  # bytes of address space beside what the process has when the query begins
 GRACE = 5.0  # seconds beyond the query's own, for the start and for its answer to come over
-KINDS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (RefusedSQL, StoreError)}
+KINDS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (RefusedSQL, StoreError, Unsteady)}
 
 
 def answer(
@@ -35,6 +38,7 @@ def answer(
     at: Snapshot | None = None,
     instead: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
+    steady: bool = False,
 ) -> pa.Table:
     """Answer one SELECT of the user's.
 
@@ -45,8 +49,10 @@ def answer(
         at: a snapshot, for the store as it was then.
         instead: SELECTs of views that are to be other than the store's own.
         seconds: after which it is stopped.
+        steady: ask twice, and refuse a query whose answers differ.
 
     Raises:
+        Unsteady: see `steady`.
         RefusedSQL: it is no SELECT, does not run, or takes longer than `seconds` or too much memory.
         StoreError: a file of the store is cut or gone.
     """
@@ -57,6 +63,7 @@ def answer(
         "at": at,
         "instead": instead,
         "seconds": seconds,
+        "steady": steady,
     }
     # a group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the other
     child = subprocess.Popen(
@@ -65,7 +72,7 @@ def answer(
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     try:
-        found, said = child.communicate(orjson.dumps(query), timeout=seconds + GRACE)
+        found, said = child.communicate(orjson.dumps(query), timeout=seconds * (1 + steady) + GRACE)
     except subprocess.TimeoutExpired as e:
         raise RefusedSQL(f"the query took more than {seconds:.0f} s and was stopped") from e
     finally:
@@ -85,7 +92,7 @@ def told(status: int, said: bytes) -> Exception:
     """Return the error that the other process ended with."""
     with suppress(orjson.JSONDecodeError, KeyError, TypeError):
         error = orjson.loads(said)
-        return KINDS[error["kind"]](error["text"])
+        return KINDS[error["kind"]](*error["args"])
     if status < 0 or b"MemoryError" in said or b"bad_alloc" in said:
         return RefusedSQL("the query needs more memory than it may have, and was stopped")
     return RuntimeError(said.decode(errors="replace"))
@@ -97,12 +104,27 @@ def main() -> None:
     try:
         with locked(Store(query["store"]), query["at"], query["instead"]) as con:
             _hold_down()
-            found = ask(con, query["sql"], query["params"], seconds=query["seconds"])
+            found = answered(con, query["sql"], query["params"], query["seconds"], query["steady"])
         with pa.ipc.new_stream(sys.stdout.buffer, found.schema) as out:
             out.write_table(found)
     except tuple(KINDS.values()) as e:
-        sys.stderr.buffer.write(orjson.dumps({"kind": type(e).__name__, "text": str(e)}))
+        place = (e.said, e.line, e.words) if isinstance(e, RefusedSQL) else (str(e),)
+        sys.stderr.buffer.write(orjson.dumps({"kind": type(e).__name__, "args": place}))
         sys.exit(1)
+
+
+def answered(
+    con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None, seconds: float, steady: bool
+) -> pa.Table:
+    """Answer a query on a locked connection; see `answer`."""
+    found = ask(con, sql, params, seconds=seconds)
+    if steady and _rows(found) != _rows(ask(con, sql, params, seconds=seconds)):
+        raise Unsteady("it selects other rows each time")
+    return found
+
+
+def _rows(found: pa.Table) -> list[str]:
+    return sorted(map(str, found.to_pylist()))
 
 
 def _hold_down() -> None:

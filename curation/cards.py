@@ -50,6 +50,7 @@ def dataset_card(store: Store, configs: Sequence[Config], facts: dict[str, Any])
         funnel=_funnel(store, configs, facts["store"]),
         commands=_commands(store, facts["store"]),
         described={name: about for name, (_, about) in COLUMNS.items()},
+        settings=[shlex.quote(f"{name}={value}") for name, value in facts["recipe"]["params"].items()],
     )
 
 

@@ -117,7 +117,7 @@ def _preview(store: Store, recipe: recipes.Recipe) -> tuple[Side, pa.Table]:
     for split in SPLITS:
         with store.session(at, views.needed("examples")) as con:
             con.register("chosen", recipes.choose(store, recipe, split, at))
-            rows = f"SELECT '{split}' AS split, coalesce(trace_id, example_id) AS id, * FROM ({query('parted')})"
+            rows = f"SELECT '{split}' AS split, coalesce(trace_id, example_id) AS id, * FROM ({query('learned')})"
             found.append(con.sql(rows).to_arrow_table())
     judge = Judge(at, recipe.name, filters.parse(recipe.sql), {})
     return Side(f"preview of {recipe.name}", judge, None), pa.concat_tables(found)

@@ -28,7 +28,16 @@ class StoreError(SynthpertError):
 
 
 class RefusedSQL(SynthpertError):
-    """A query that is no plain SELECT, or that DuckDB turned down."""
+    """A query that is no plain SELECT, or that DuckDB turned down; with the place in it, where that is known."""
+
+    def __init__(self, said: str, line: int | None = None, words: str = "") -> None:
+        # the words alone: a line of a condition (--where) would be counted in the statement that it stands in
+        super().__init__(f"{said} (at: {words[:40]})" if line else said)
+        self.said, self.line, self.words = said, line, words
+
+
+class Unsteady(RefusedSQL):
+    """A query that answers otherwise each time it is asked."""
 
 
 class EndpointError(SynthpertError):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curation import views
+from curation import macros, views
 from curation.errors import RefusedSQL
 from curation.store import Snapshot, Store
 
@@ -28,6 +28,7 @@ NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 MEMORY, SECONDS = "4GB", 60.0
 # external access goes last but two: it adds the temporary folder to what may be read, unless there is none
 LOCK = (
+    "SET errors_as_json=true",  # for the place of an error
     "SET python_enable_replacements=false",
     "SET autoload_known_extensions=false",
     "SET autoinstall_known_extensions=false",
@@ -45,7 +46,7 @@ def locked(
     instead: Mapping[str, str] | None = None,
     beside: Mapping[str, pa.Table] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a locked connection with the store's tables and views.
+    """Yield a locked connection with the store's tables and views, and the macros.
 
     Args:
         store: the store.
@@ -55,13 +56,15 @@ def locked(
     """
     with _made(beside or {}) as con:
         views.create(con, {**views.texts(), **(instead or {})}, partial(store.relation, at=at, by_arrow=True))
+        macros.create(con)
         yield _lock(con)
 
 
 @contextmanager
 def locked_tables(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a locked connection with these tables and nothing else."""
+    """Yield a locked connection with these tables, the macros that need no others, and nothing else."""
     with _made(tables) as con:
+        macros.create(con, over_views=False)
         yield _lock(con)
 
 
@@ -96,7 +99,8 @@ def ask(
     import duckdb
 
     statement = check(sql)
-    wanted = {k: v for k, v in (params or {}).items() if k in statement.named_parameters}
+    given = {k.lower(): v for k, v in (params or {}).items()}  # $N is $n
+    wanted = {k: given[k.lower()] for k in statement.named_parameters if k.lower() in given}
     clock = threading.Timer(seconds, con.interrupt)
     clock.start()
     try:
@@ -107,9 +111,27 @@ def ask(
     except MemoryError as e:
         raise RefusedSQL("the answer does not fit into memory; add a LIMIT") from e
     except (duckdb.Error, ValueError) as e:
-        raise RefusedSQL(one_line(e)) from e
+        raise _placed(con, sql, statement, wanted, e) from e
     finally:
         clock.cancel()
+
+
+def _placed(
+    con: duckdb.DuckDBPyConnection, sql: str, statement: duckdb.Statement, params: Mapping[str, Any], error: Exception
+) -> RefusedSQL:
+    """Return a refusal with its place, which DuckDB tells by `execute` alone and not by `sql`: it fails once more."""
+    import duckdb
+
+    try:
+        for again in ("ROLLBACK", LOCK[-1], statement):
+            con.execute(again, params if again is statement else None)
+    except (duckdb.Error, ValueError) as e:
+        place, text = re.search(r'"position":"(\d+)"', str(e)), _decoded(sql).encode()  # in bytes
+        if place and int(place[1]) < len(text):
+            line = text.count(b"\n", 0, int(place[1])) + 1
+            words = text[int(place[1]) :].split(b"\n")[0].decode("utf-8", "replace")
+            return RefusedSQL(refusal(error).said, line, words.strip())
+    return refusal(error)
 
 
 def check(sql: str) -> duckdb.Statement:
@@ -124,7 +146,7 @@ def check(sql: str) -> duckdb.Statement:
     try:
         found = duckdb.extract_statements(sql)
     except duckdb.Error as e:
-        raise RefusedSQL(one_line(e)) from e
+        raise refusal(e) from e
     if len(found) != 1:
         raise RefusedSQL(f"one SELECT is answered here, and this is {len(found)} statements")
     if found[0].type != duckdb.StatementType.SELECT:
@@ -208,12 +230,12 @@ def _nodes(tree: Any) -> Iterator[str]:
             yield from _nodes(branch)
 
 
-def one_line(error: Exception) -> str:
+def refusal(error: Exception) -> RefusedSQL:
     """Return DuckDB's message as one line, with the place in the SQL if it names one."""
     text = str(error)
     place = re.search(r"LINE (\d+): (.*)\n( *)\^", text)
     said = " ".join(text.split("\n\nLINE")[0].split())
     if not place:
-        return said
+        return RefusedSQL(said)
     at = len(place[3]) - len(f"LINE {place[1]}: ")
-    return f"{said} (line {place[1]}, at: {place[2][max(at, 0) :].strip()[:40]})"
+    return RefusedSQL(said, int(place[1]), place[2][max(at, 0) :].strip())

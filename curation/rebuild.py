@@ -59,9 +59,10 @@ def rebuild(store: Store, ref: str, *, out: Path | None = None) -> Rebuilt:
 
 
 def _content(store: Store, ref: str, known: dict[str, Any]) -> Content:
-    recipe = Recipe(**known["recipe"])
+    params = known["recipe"]["params"]
+    recipe = Recipe(**{key: value for key, value in known["recipe"].items() if key != "params"})
     try:
-        return content(store, recipe, Prompt(**known["prompt"]), known["store"])
+        return content(store, recipe, Prompt(**known["prompt"]), known["store"], params)
     except VersionError:
         raise
     except SynthpertError as e:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -14,6 +14,9 @@ from curation.prompting import Prompt
 from curation.schema import BOOL, FLOAT, INT, MESSAGES, STRING
 from curation.selection import query
 from curation.store import Snapshot, Store
+
+if TYPE_CHECKING:
+    import duckdb
 
 SIDES = ("train", "validation", "test")
 
@@ -72,8 +75,7 @@ def published(store: Store, chosen: pa.Table, split: str, standard: Prompt, at: 
     """
     params = {"split": split, "system": standard.system, "user": standard.user, "prompt": standard.hash}
     with store.session(at) as con:
-        con.register("chosen", chosen)
-        con.execute("CREATE TEMP VIEW parted AS " + query("parted"))
+        part(con, chosen, split)
         con.execute("CREATE TEMP TABLE published AS " + query("rows"), params)
         sides = {
             side: con.sql(
@@ -85,13 +87,23 @@ def published(store: Store, chosen: pa.Table, split: str, standard: Prompt, at: 
             .combine_chunks()
             for side in SIDES
         }
-    if not sides["train"].num_rows:
+    _assert_apart(sides, split)
+    return sides
+
+
+def part(con: duckdb.DuckDBPyConnection, chosen: pa.Table, split: str) -> None:
+    """Make the table `learned` on a connection: what a recipe chose, parted into train and validation.
+
+    Raises:
+        RecipeError: the rows are of one perturbation only, so nothing is left to train or to validate on.
+    """
+    con.register("chosen", chosen)
+    con.execute("CREATE TEMP TABLE learned AS " + query("learned"))
+    if con.execute("SELECT count(*) FROM learned WHERE side = 'train'").fetchall() == [(0,)]:
         raise RecipeError(
             f"the rows selected for the split {split} are of perturbations that all fall to validation; "
             "select more than one perturbation"
         )
-    _assert_apart(sides, split)
-    return sides
 
 
 def _assert_apart(sides: Mapping[str, pa.Table], split: str) -> None:

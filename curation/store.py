@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curation import views
+from curation import macros, views
 from curation.errors import StoreError
 from curation.locks import lock
 from curation.schema import CHILD_FIRST, TABLES
@@ -161,11 +161,12 @@ class Store:
         return {t: h.version() for t, h in handles.items() if h is not None}
 
     def connect(self, at: Snapshot | None = None) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB connection with every table (raw.NAME) and view (NAME) of the store."""
+        """Return a DuckDB connection with every table (raw.NAME), view (NAME) and macro of the store."""
         import duckdb
 
         con = duckdb.connect()
         views.create(con, views.texts(), partial(self.relation, at=at))
+        macros.create(con)
         return con
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +49,7 @@ def build(
     out: Path | None = None,
     version: str | None = None,
     prompts: Path | None = None,
+    params: Mapping[str, object] | None = None,
 ) -> Built:
     """Write the next version of a dataset; the same store and recipe give the same Parquet bytes.
 
@@ -60,6 +62,7 @@ def build(
             the next minor one for another recipe, the next major one for other columns. If the newest version has
             the same recipe and rows nothing is written, unless a version is given.
         prompts: a folder of the user's own prompt files.
+        params: values of the recipe's parameters, for those that are not to have their defaults.
 
     Raises:
         RecipeError: the recipe selects what a dataset cannot hold.
@@ -69,24 +72,34 @@ def build(
     with lock(store.journals / f"build-{name}.lock") as alone:
         if not alone:
             raise VersionError(f"another build of {name} is running; wait for its end")
-        return _build(store, recipe, name, out, version, prompts)
+        return _build(store, recipe, name, out, version, prompts, params)
 
 
-def _build(store: Store, recipe: str, name: str, out: Path | None, version: str | None, prompts: Path | None) -> Built:
+def _build(
+    store: Store,
+    recipe: str,
+    name: str,
+    out: Path | None,
+    version: str | None,
+    prompts: Path | None,
+    params: Mapping[str, object] | None,
+) -> Built:
     chosen, standard = recipes.load(recipe), load("standard", prompts)
+    values = recipes.values(chosen, params)
     at = store.snapshot()
     held = named.held(store, name)
     _check_version(held, name, version)
-    found = content(store, chosen, standard, at)
+    found = content(store, chosen, standard, at, values)
     newest = held[-1] if held else {}
-    if version is None and (newest.get("row_hash"), newest.get("recipe_sql")) == (found.hash, chosen.sql):
+    same = (newest.get("row_hash"), newest.get("recipe_sql"), newest.get("params"))
+    if version is None and same == (found.hash, chosen.sql, _canonical(values)):
         return Built(name, newest["version"], None, found.hash, found.rows, False)
-    number = version or _next(newest, chosen)
+    number = version or _next(newest, chosen, values)
     place = out or Path(f"{name}-{number}")
     facts = {
         "name": name,
         "version": number,
-        "recipe": {"name": chosen.name, "about": chosen.about, "sql": chosen.sql},
+        "recipe": {"name": chosen.name, "about": chosen.about, "sql": chosen.sql, "params": values},
         "row_hash": found.hash,
         "columns": _columns(),
         "store": at,
@@ -96,7 +109,8 @@ def _build(store: Store, recipe: str, name: str, out: Path | None, version: str 
         "rows": found.rows,
         "created": now().isoformat(timespec="seconds"),
     }
-    with run(store, "build", {"recipe": chosen.name, "name": name, "version": number}) as this:
+    args = {"recipe": chosen.name, "name": name, "version": number}
+    with run(store, "build", args | ({"set": [f"{k}={v}" for k, v in values.items()]} if values else {})) as this:
         manifest = _left_behind(place, facts) or folders.write(
             folders.check(store, place), found.configs, cards.dataset_card(store, found.configs, facts), facts
         )
@@ -112,19 +126,23 @@ class Content(NamedTuple):
     hash: str
 
 
-def content(store: Store, recipe: recipes.Recipe, standard: Prompt, at: Snapshot) -> Content:
+def content(
+    store: Store, recipe: recipes.Recipe, standard: Prompt, at: Snapshot, params: Mapping[str, object]
+) -> Content:
     """Return what a recipe makes of the store as it was at a snapshot.
 
     Raises:
         RecipeError: the recipe selects what a dataset cannot hold.
     """
-    configs = [_config(store, recipe, split, standard, at) for split in SPLITS]
+    configs = [_config(store, recipe, split, standard, at, params) for split in SPLITS]
     rows = [{"split": c.split, "side": side, "n": c.sides[side].num_rows} for c in configs for side in SIDES]
     return Content(configs, rows, hashlib.sha256("\n".join(c.hash for c in configs).encode()).hexdigest())
 
 
-def _config(store: Store, recipe: recipes.Recipe, split: str, standard: Prompt, at: Snapshot) -> Config:
-    sides = published(store, recipes.choose(store, recipe, split, at), split, standard, at)
+def _config(
+    store: Store, recipe: recipes.Recipe, split: str, standard: Prompt, at: Snapshot, params: Mapping[str, object]
+) -> Config:
+    sides = published(store, recipes.choose(store, recipe, split, at, params), split, standard, at)
     return Config(split, sides, row_hash(sides))
 
 
@@ -139,7 +157,7 @@ def _check_names(name: str, version: str | None) -> None:
         raise VersionError(f"--version {version!r}: a semantic version such as 1.0.0")
 
 
-def _next(newest: dict[str, Any], recipe: recipes.Recipe) -> str:
+def _next(newest: dict[str, Any], recipe: recipes.Recipe, params: Mapping[str, object]) -> str:
     """Propose a version: other columns are a major step, another recipe is a minor one, other rows are a patch."""
     if not newest:
         return "1.0.0"
@@ -147,7 +165,7 @@ def _next(newest: dict[str, Any], recipe: recipes.Recipe) -> str:
     columns = json.loads(newest.get("manifest") or "{}").get("columns")
     if columns is not None and columns != _columns():
         return f"{major + 1}.0.0"
-    if newest["recipe_sql"] != recipe.sql:
+    if (newest["recipe_sql"], newest["params"]) != (recipe.sql, _canonical(params)):
         return f"{major}.{minor + 1}.0"
     return f"{major}.{minor}.{patch + 1}"
 
@@ -164,6 +182,10 @@ def _left_behind(out: Path, facts: dict[str, Any]) -> dict[str, Any] | None:
     return found if found and all(found.get(key) == facts[key] for key in same) else None
 
 
+def _canonical(params: Mapping[str, object]) -> str:
+    return json.dumps(params, sort_keys=True, ensure_ascii=False)
+
+
 def _record(store: Store, configs: list[Config], manifest: dict[str, Any], run_id: str) -> None:
     """Write the version and its members to the store."""
     name, version, created = manifest["name"], manifest["version"], now()
@@ -176,7 +198,7 @@ def _record(store: Store, configs: list[Config], manifest: dict[str, Any], run_i
         "version": version,
         "recipe": manifest["recipe"]["name"],
         "recipe_sql": manifest["recipe"]["sql"],
-        "params": "{}",
+        "params": _canonical(manifest["recipe"]["params"]),
         "tables": json.dumps(manifest["store"], sort_keys=True),
         "row_hash": manifest["row_hash"],
         "rows": sum(r["n"] for r in manifest["rows"]),

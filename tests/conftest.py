@@ -10,6 +10,7 @@ import pytest
 
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
+from curation.checks.running import check
 from curation.examples import ingest
 from curation.grades import grade
 from curation.rehearsal.server import serve
@@ -92,7 +93,9 @@ def filled(benchmark, tmp_path_factory):
         patch.setenv("OPENAI_API_KEY", KEY)
         for approach in ("explain", "blind", "control"):
             generate(store, some, endpoint("m"), approach=approach, how=How(quiet=True))
+        generate(store, Selection(per_label=60), endpoint("m"), approach="blind", samples=4, how=How(quiet=True))
         grade(store, some, endpoint("m"), how=How(quiet=True))
+    check(store, quiet=True)
     return folder
 
 

@@ -126,7 +126,7 @@ def test_a_query_that_wants_all_memory(store):
     """More than its process may have, and less than DuckDB would stop at."""
     query = {"sql": "SELECT len(array_agg(i)) FROM range(100000000) t(i)", "params": {}, "seconds": 60}
     code = f"import curation.apart as apart; apart.BEYOND = {200 * 2**20}; apart.main()"
-    asked = orjson.dumps({**query, "store": store.place, "at": None, "instead": None})
+    asked = orjson.dumps({**query, "store": store.place, "at": None, "instead": None, "steady": False})
     done = subprocess.run([sys.executable, "-c", code], input=asked, capture_output=True)
     told = apart.told(done.returncode, done.stderr)
     assert isinstance(told, RefusedSQL) and "emory" in str(told)

@@ -20,6 +20,7 @@ Seed = Annotated[int, Option(help="another seed is another order")]
 Shard = Annotated[str, Option(metavar="I/N", help="the I-th of N parts, I from 1 to N, for several machines")]
 Prompts = Annotated[Path | None, Option(help="folder of your own prompt files")]
 Samples = Annotated[int, Option(min=1, max=1000, help="answers for each")]
+Set = Annotated[list[str] | None, Option("--set", metavar="NAME=VALUE", help="a parameter of the recipe, e.g. n=500")]
 Concurrency = Annotated[int, Option(min=1, max=2000, help="requests in flight")]
 
 
@@ -116,6 +117,22 @@ def _shard(text: str) -> tuple[int, int]:
     if not 0 <= i <= n or n < 1:
         raise BadInput(f"--shard {text}: wanted I/N with I up to N")
     return i % n, n
+
+
+def settings(given: list[str] | None) -> dict[str, str]:
+    """Return the recipe parameters that --set names; what each may be, the recipe says.
+
+    Raises:
+        BadInput: one is no NAME=VALUE, or set twice.
+    """
+    found: dict[str, str] = {}
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        name = name.strip().removeprefix("$")
+        if not (name and equals) or name in found:
+            raise BadInput(f"--set {pair}: {'set twice' if equals and name in found else 'wanted NAME=VALUE'}")
+        found[name] = value
+    return found
 
 
 def _params(given: list[str] | None) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class Rehearsal:
 
         Returns:
             requests (attempts), answered, failed (one whose client left too), repeated (asked after it had been
-            answered), unique, in_flight_max; with `ids` also ids: [{id, asked, answered}], a row a request.
+            answered: for another sample, or for nothing), unique, in_flight_max; with `ids` also ids:
+            [{id, asked, answered}], a row a request.
         """
         found: dict[str, Any] = {n: self.counts[n] for n in ("requests", "answered", "failed", "repeated")}
         found |= {"unique": len(self.asked), "in_flight_max": self.in_flight_max}
@@ -84,7 +85,7 @@ class Rehearsal:
             return failure(request, rng)
         self.counts["answered"] += 1
         self.answered[key] += 1
-        return self._completion(body, key)
+        return self._completion(body, key, self.answered[key])
 
     async def _wait(self) -> None:
         self.in_flight += 1
@@ -94,9 +95,11 @@ class Rehearsal:
         finally:  # cancelled when the server stops
             self.in_flight -= 1
 
-    def _completion(self, body: dict[str, Any], key: str) -> web.Response:
-        # `seed` is OpenAI's parameter for another sample
-        asked_for = body["messages"], self.seed, f"{body['model']} {body.get('seed')}", self.planted
+    def _completion(self, body: dict[str, Any], key: str, nth: int) -> web.Response:
+        """Answer a request for the nth time: each time with another text, as a model does that is asked for samples."""
+        # `seed` is OpenAI's parameter for another sample; asked again after a failure, the text is the first one
+        salt = f"{body['model']} {body.get('seed')}" + (f" {nth}" if nth > 1 else "")
+        asked_for = body["messages"], self.seed, salt, self.planted
         whole = answer(*asked_for)
         rng, cut = draws(self.seed, "malformed", key), fault_of(*asked_for) == "cut_off"
         text = malformed(whole, rng) if rng.random() < self.malformed and not cut else whole
@@ -104,7 +107,7 @@ class Rehearsal:
         message = {"role": "assistant", "content": text, "refusal": None}
         asked, said = len(text_of(body["messages"])) // 4, len(text) // 4
         reply = {
-            "id": f"chatcmpl-{key}",
+            "id": f"chatcmpl-{key}" + (f"-{nth}" if nth > 1 else ""),
             "object": "chat.completion",
             "created": int(time.time()),
             "model": body["model"],

@@ -68,7 +68,7 @@ def answer(messages: list[dict], seed: int, sample_salt: str = "", planted: Plan
             line `Measured outcome: LABEL` for an explanation; anything else is asked blind.
             A sentence of the user text by which only the two directions are options leaves these two.
         seed: another seed gives other texts.
-        sample_salt: whatever else tells requests apart, such as the model's name.
+        sample_salt: whatever else tells answers apart, such as the model's name and which sample it is.
         planted: how good the model and the critic are.
     """
     rng = draws(seed, sample_salt, messages)

@@ -2,7 +2,7 @@
 -- as similar as the threshold (the share of runs of three words that they have in common, 0.7 to 1, estimated by MinHash),
 -- only the better stays: right before wrong, then by grade, then the older. With rows := NAME it looks at the trace_ids
 -- of a WITH query of the recipe instead. Traces that are not checked yet stay.
-CREATE OR REPLACE MACRO without_near_duplicates(threshold, rows := 'candidates') AS TABLE
+CREATE MACRO without_near_duplicates(threshold, rows := 'candidates') AS TABLE
 WITH mine AS (
     SELECT DISTINCT trace_id FROM query_table(rows)
 ),

@@ -1,7 +1,7 @@
--- The published rows of one split: what the recipe chose, parted into train and validation, and the test side.
+-- The published rows of one split: what the recipe chose, as `learned` parts it, and the test side.
 -- The prompt part of `messages` is made of the pair alone, so it cannot show the outcome.
 WITH sided AS (
-    SELECT trace_id, example_id, weight, side FROM parted
+    SELECT trace_id, example_id, weight, side FROM learned
     UNION ALL
     SELECT NULL, example_id, NULL, 'test' FROM splits WHERE split = $split AND side = 'test'
 )

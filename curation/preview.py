@@ -1,0 +1,50 @@
+"""Preview: what a recipe would select, counted; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from curation import recipes
+from curation.rows import part
+from curation.selection import SPLITS, query
+from curation.store import Snapshot, Store
+
+
+class Preview(NamedTuple):
+    """What a build of a recipe would hold, but for the test side, which is the split's own."""
+
+    recipe: str
+    about: str
+    params: dict[str, Any]
+    totals: list[dict[str, Any]]  # split, train, validation
+    by: list[dict[str, Any]]  # split, cell_line, label, grade (null: not graded, or no trace), train, validation
+
+
+def preview(store: Store, recipe: str, params: Mapping[str, object] | None = None) -> Preview:
+    """Count what a recipe would select from the store as it is, by split, cell line, label and grade.
+
+    Args:
+        store: the store; nothing is written to it.
+        recipe: name of a shipped recipe, or path of an own .sql file.
+        params: values of the recipe's parameters, for those that are not to have their defaults.
+
+    Raises:
+        RecipeError: a build of it would be refused.
+    """
+    chosen, at = recipes.load(recipe), store.snapshot()
+    by = [row for split in SPLITS for row in _counted(store, chosen, split, at, params)]
+    totals = [
+        {"split": s, **{side: sum(r[side] for r in by if r["split"] == s) for side in ("train", "validation")}}
+        for s in SPLITS
+    ]
+    return Preview(chosen.name, chosen.about, recipes.values(chosen, params), totals, by)
+
+
+def _counted(
+    store: Store, recipe: recipes.Recipe, split: str, at: Snapshot, params: Mapping[str, object] | None
+) -> list[dict[str, Any]]:
+    found = recipes.choose(store, recipe, split, at, params)
+    with store.session(at) as con:
+        part(con, found, split)
+        return [{"split": split, **row} for row in con.sql(query("previewed")).to_arrow_table().to_pylist()]

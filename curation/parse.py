@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import BadInput
-from curation.reading import read_grade, read_trace
+from curation.reading import is_valid, read_grade, read_trace
 
 KINDS = ("generator", "critic")
 
@@ -51,4 +51,10 @@ def _read(kind: str, item: dict[str, Any]) -> dict[str, Any]:
         grade = read_grade(item["text"])
         return {"id": item["id"], "grade": grade.grade, "reason": grade.reason, "reasoning": grade.reasoning}
     trace = read_trace(item["text"], item.get("thinking"))
-    return {"id": item["id"], "label": trace.answer, "reason": trace.reason, "think": trace.think}
+    return {
+        "id": item["id"],
+        "label": trace.answer,
+        "reason": trace.reason,
+        "think": trace.think,
+        "valid": is_valid(trace),
+    }

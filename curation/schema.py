@@ -137,6 +137,7 @@ TABLES = {
             answer=(STRING, "a label or I do not know; null if invalid"),
             think=(STRING, "state of the reasoning: ok, unopened, field, or what is wrong with it"),
             reason=(STRING, "why the answer is invalid; null if valid"),
+            valid=(BOOL, "whether a dataset may hold it: an answer, and reasoning that is whole and holds no tag"),
             parser=(STRING, "version of the reader"),
         ),
         _table(

@@ -210,11 +210,7 @@ class Store:
 
     def files(self, table: str, at: Snapshot | None = None) -> list[str]:
         """Return the Parquet files that make up a table, now or at a snapshot; none if it does not exist."""
-        if at is not None and table not in at:
-            return []
-        handle = self._open(table, None if at is None else at[table])
-        # files lie flat in their table's folder; file_uris() would write a blank in the store's path as %20
-        return sorted(f"{self._uri(table)}/{uri.rsplit('/', 1)[1]}" for uri in handle.file_uris()) if handle else []
+        return self._files(table, self._as_of(table, at))
 
     def relation(self, table: str, at: Snapshot | None = None, *, by_arrow: bool = False) -> Any:
         """Return what a DuckDB view of a table can be made over.
@@ -222,23 +218,38 @@ class Store:
         Either SQL over its Parquet files (twenty times faster to find one row), or, for an object store or if
         `by_arrow` says so, an Arrow table or dataset, which needs no access to files.
         """
-        return self._over(table, self.files(table, at), by_arrow)
+        return self._over(table, [self._as_of(table, at)], by_arrow)
 
     def between(self, table: str, a: Snapshot, b: Snapshot) -> Any:
         """Return, as `relation` does, the files that one of two snapshots has and the other has not.
 
         Every row that only one of them holds is in these; after a compaction between them, so are others.
         """
-        return self._over(table, sorted(set(self.files(table, a)) ^ set(self.files(table, b))))
+        return self._over(table, [self._as_of(table, at) for at in (a, b)])
 
-    def _over(self, table: str, files: list[str], by_arrow: bool = False) -> Any:
+    def _as_of(self, table: str, at: Snapshot | None) -> DeltaTable | None:
+        if at is not None and table not in at:
+            return None
+        return self._open(table, None if at is None else at[table])
+
+    def _files(self, table: str, handle: DeltaTable | None) -> list[str]:
+        # files lie flat in their table's folder; file_uris() would write a blank in the store's path as %20
+        return sorted(f"{self._uri(table)}/{uri.rsplit('/', 1)[1]}" for uri in handle.file_uris()) if handle else []
+
+    def _over(self, table: str, handles: list[DeltaTable | None], by_arrow: bool = False) -> Any:
+        """Return a relation over the files that one of the handles has, or the odd ones of two."""
+        listed = [set(self._files(table, handle)) for handle in handles]
+        files = sorted(set.symmetric_difference(*listed) if len(listed) > 1 else listed[0])
         if gone := [f for f in files if not self.remote and not os.path.exists(f)]:
             raise StoreError(f"{gone[0]}: this file of the store is gone")
-        # a [ or * in the store's path would be read as a pattern
-        if not files or by_arrow or self.remote or re.search(r"[*?\[]", self.place):
+        # a [ or * in the store's path would be read as a pattern; a table that was last written before a column was
+        # declared has no file to take it from
+        known = {field.name for handle in handles if handle for field in handle.schema().fields}
+        older = not known.issuperset(TABLES[table].schema.names)
+        if not files or by_arrow or older or self.remote or re.search(r"[*?\[]", self.place):
             return self._dataset(table, files)
-        listed = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
-        return f"read_parquet([{listed}], union_by_name=true)"
+        listing = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
+        return f"read_parquet([{listing}], union_by_name=true)"
 
     def _dataset(self, table: str, files: list[str]) -> Any:
         import pyarrow.dataset as ds

@@ -14,7 +14,7 @@ from curation.asking.engine import Asked, find_provider
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, ask_stage, read_answers
 from curation.prompting import Prompt, load
-from curation.reading import PARSER, read_trace
+from curation.reading import PARSER, is_valid, read_trace
 from curation.runs import run
 from curation.schema import LABELS, content_id, now
 from curation.selection import Selection, in_order, select
@@ -101,6 +101,7 @@ def _trace(response: dict[str, Any]) -> dict[str, Any]:
         "example_id": response["subject_id"],
         "approach": response["prompt"],
         "generator": response["model"],
+        "valid": is_valid(read),
         "parser": PARSER,
         "created": now(),
         **{k: response[k] for k in ("response_id", "outcome_shown", "provider", "prompt_hash", "sample", "run_id")},

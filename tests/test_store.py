@@ -1,5 +1,6 @@
 """The store: nothing torn, nothing lost, nothing twice, whoever writes at once and whoever is killed."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -253,3 +254,20 @@ def test_two_builds_of_one_name_wait_for_each_other(empty):
         assert alone
         with pytest.raises(VersionError, match="another build of d is running"):
             build(empty, "excellent", "d")
+
+
+def test_a_store_from_before_a_column_was_declared(filled, tmp_path, monkeypatch):
+    """Its rows have null there, in views and in a user's SQL, until one is written that has it."""
+    from curation import schema, views
+
+    shutil.copytree(filled, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    table = TABLES["traces"]
+    wider = table._replace(schema=table.schema.append(pa.field("new", pa.string())))
+    monkeypatch.setitem(schema.TABLES, "traces", wider)
+    found = store.rows("SELECT count(*) AS n, count(new) AS new FROM raw.traces")
+    assert found[0]["n"] > 100 and found[0]["new"] == 0
+    assert views.texts() and store.rows("SELECT count(*) AS n FROM traces")[0]["n"] > 100
+    row = store.sql("SELECT * FROM raw.traces LIMIT 1").set_column(len(table.schema), "new", pa.array(["x"]))
+    store.append("traces", row.cast(wider.schema))
+    assert store.rows("SELECT count(new) AS new FROM raw.traces") == [{"new": 1}]

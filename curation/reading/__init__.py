@@ -5,9 +5,19 @@ tests/cases/parse_cases.jsonl and tests/test_reading.py; a change of any of them
 with every reading.
 """
 
-from curation.reading.answers import ABSTAIN, LABELS, TraceReading, read_trace
+from curation.reading.answers import ABSTAIN, LABELS, TraceReading, is_valid, read_trace
 from curation.reading.evaluations import GRADES, GradeReading, read_grade
 
 PARSER = "1"
 
-__all__ = ["ABSTAIN", "GRADES", "LABELS", "PARSER", "GradeReading", "TraceReading", "read_grade", "read_trace"]
+__all__ = [
+    "ABSTAIN",
+    "GRADES",
+    "LABELS",
+    "PARSER",
+    "GradeReading",
+    "TraceReading",
+    "is_valid",
+    "read_grade",
+    "read_trace",
+]

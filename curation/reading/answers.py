@@ -68,6 +68,9 @@ _PLACEHOLDER |= {"solution", "insert", "choose", "chosen", "selected", "goes", "
 _PLACEHOLDER |= {"or", "and", "tag", "tags"}
 
 
+_LEFT_TAG = re.compile(r"</?\s*(think|answer)", re.I)
+
+
 class TraceReading(NamedTuple):
     """A trace as read: `answer` (a label or ABSTAIN) or the `reason` for none, and the reasoning with its state.
 
@@ -99,6 +102,12 @@ def read_trace(text: str | None, thinking: str | None = None) -> TraceReading:
     else:
         found = unanswered(reply, "think", "answer", layout.state == "unclosed")
     return TraceReading(found.value, found.reason, state, reasoning)
+
+
+def is_valid(read: TraceReading) -> bool:
+    """Tell whether a dataset may hold a trace: it has an answer, and reasoning that is whole and holds no tag."""
+    whole = read.think in ("ok", "unopened", "field") and bool(read.reasoning)
+    return read.answer is not None and whole and not _LEFT_TAG.search(read.reasoning or "")
 
 
 def read_answer(block: Block) -> Reading:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -21,9 +21,6 @@ import pyarrow as pa
 from curation.errors import RefusedSQL, StoreError, Unsteady
 from curation.locked import SECONDS, ask, locked
 from curation.store import Snapshot, Store
-
-if TYPE_CHECKING:
-    import duckdb
 
 BEYOND = 8 * 2**30  # bytes of address space beside what the process has when the query begins
 GRACE = 5.0  # seconds beyond the query's own, for the start and for its answer to come over
@@ -38,7 +35,6 @@ def answer(
     at: Snapshot | None = None,
     instead: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
-    steady: bool = False,
 ) -> pa.Table:
     """Answer one SELECT of the user's.
 
@@ -49,22 +45,23 @@ def answer(
         at: a snapshot, for the store as it was then.
         instead: SELECTs of views that are to be other than the store's own.
         seconds: after which it is stopped.
-        steady: ask twice, and refuse a query whose answers differ.
 
     Raises:
-        Unsteady: see `steady`.
         RefusedSQL: it is no SELECT, does not run, or takes longer than `seconds` or too much memory.
         StoreError: a file of the store is cut or gone.
     """
-    query = {
-        "store": store.place,
-        "sql": _text(sql),
-        "params": params,
-        "at": at,
-        "instead": instead,
-        "seconds": seconds,
-        "steady": steady,
-    }
+    return _sent({"store": store.place, "sql": _text(sql), "params": params, "at": at, "instead": instead}, seconds)
+
+
+def answer_recipe(
+    store: Store, sql: str, params: Mapping[str, Any], split: str, at: Snapshot, seconds: float
+) -> pa.Table:
+    """Answer a recipe of the user's for one split; see `recipes.candidates.asked`."""
+    return _sent({"store": store.place, "sql": sql, "params": params, "at": at, "split": split}, seconds)
+
+
+def _sent(query: dict[str, Any], seconds: float) -> pa.Table:
+    """Have another process answer a query."""
     # a group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the other
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "curation.apart"],
@@ -72,7 +69,7 @@ def answer(
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     try:
-        found, said = child.communicate(orjson.dumps(query), timeout=seconds * (1 + steady) + GRACE)
+        found, said = child.communicate(orjson.dumps({**query, "seconds": seconds}), timeout=seconds + GRACE)
     except subprocess.TimeoutExpired as e:
         raise RefusedSQL(f"the query took more than {seconds:.0f} s and was stopped") from e
     finally:
@@ -102,9 +99,7 @@ def main() -> None:
     """Answer the query on stdin: Arrow's stream format to stdout, or an error as JSON to stderr, exit 1."""
     query = orjson.loads(sys.stdin.buffer.read())
     try:
-        with locked(Store(query["store"]), query["at"], query["instead"]) as con:
-            _hold_down()
-            found = answered(con, query["sql"], query["params"], query["seconds"], query["steady"])
+        found = _answered(Store(query["store"]), query)
         with pa.ipc.new_stream(sys.stdout.buffer, found.schema) as out:
             out.write_table(found)
     except tuple(KINDS.values()) as e:
@@ -113,18 +108,15 @@ def main() -> None:
         sys.exit(1)
 
 
-def answered(
-    con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None, seconds: float, steady: bool
-) -> pa.Table:
-    """Answer a query on a locked connection; see `answer`."""
-    found = ask(con, sql, params, seconds=seconds)
-    if steady and _rows(found) != _rows(ask(con, sql, params, seconds=seconds)):
-        raise Unsteady("it selects other rows each time")
-    return found
+def _answered(store: Store, query: dict[str, Any]) -> pa.Table:
+    if "split" in query:
+        from curation.recipes.candidates import asked
 
-
-def _rows(found: pa.Table) -> list[str]:
-    return sorted(map(str, found.to_pylist()))
+        _hold_down()
+        return asked(store, query["sql"], query["params"], query["split"], query["at"], query["seconds"])
+    with locked(store, query["at"], query["instead"]) as con:
+        _hold_down()
+        return ask(con, query["sql"], query["params"], seconds=query["seconds"])
 
 
 def _hold_down() -> None:

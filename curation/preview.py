@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from curation import recipes
+from curation.recipes import candidates
 from curation.rows import part
 from curation.selection import SPLITS, query
 from curation.store import Snapshot, Store
@@ -47,4 +48,6 @@ def _counted(
     found = recipes.choose(store, recipe, split, at, params)
     with store.session(at) as con:
         part(con, found, split)
-        return [{"split": split, **row} for row in con.sql(query("previewed")).to_arrow_table().to_pylist()]
+        con.register("narrowed", candidates.table(store, at if found["trace_id"].null_count == 0 else {}))
+        counted = con.sql(query("previewed"), params={"split": split}).to_arrow_table().to_pylist()
+    return [{"split": split, **row} for row in counted]

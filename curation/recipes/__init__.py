@@ -11,14 +11,20 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from curation import views
-from curation.apart import answer, answered
+from curation.apart import answer_recipe
 from curation.errors import RecipeError, RefusedSQL, Unsteady
-from curation.locked import check, locked
+from curation.locked import check
+from curation.recipes import candidates
 from curation.recipes.parameters import GIVEN, Parameter, Value, about, bind, declared, known, nearest
 from curation.recipes.places import at_clause, at_name, refused
 from curation.store import Snapshot, Store
 
 SECONDS = 600.0  # a recipe may take longer than a question
+SOURCES = {
+    "trace_id": "SELECT trace_id, example_id, answer = label AS fits, simulated FROM narrowed WHERE split = $split",
+    "example_id": "SELECT NULL::VARCHAR AS trace_id, example_id, true AS fits, false AS simulated "
+    "FROM splits WHERE split = $split AND side = 'train'",
+}
 FILTERS = ("WHERE", "HAVING", "QUALIFY", "LIMIT")
 
 
@@ -148,12 +154,11 @@ def _check_used(recipe: Recipe) -> None:
 
 def _asked(store: Store, recipe: Recipe, at: Snapshot, given: Mapping[str, object]) -> pa.Table:
     """Return what a recipe returns, which must be the same when it is asked again."""
-    candidates = {"candidates": f"SELECT * FROM ({views.texts()['candidates']}) WHERE split = '{given[GIVEN]}'"}
+    split = str(given[GIVEN])
     try:
         if recipe.own:
-            return answer(store, recipe.sql, given, at=at, instead=candidates, seconds=SECONDS, steady=True)
-        with locked(store, at, candidates) as con:  # what is shipped needs no process of its own
-            return answered(con, recipe.sql, given, SECONDS, True)
+            return answer_recipe(store, recipe.sql, given, split, at, SECONDS)
+        return candidates.asked(store, recipe.sql, given, split, at, SECONDS)  # what is shipped is known to end
     except Unsteady as e:
         said = f"{e.said}; instead of random() or LIMIT without ORDER BY, order by sha256(trace_id)"
         raise at_clause(recipe.place, recipe.sql, said, "FROM", "ORDER", "LIMIT") from e
@@ -184,18 +189,13 @@ def _plain(recipe: Recipe, key: str, found: pa.Table) -> pa.Table:
 
 def _checked(store: Store, recipe: Recipe, split: str, at: Snapshot, key: str, found: pa.Table) -> pa.Table:
     """Join the ids to what they name, and stop at the first that a dataset may not hold."""
-    sources = {
-        "trace_id": """(SELECT trace_id, example_id, answer = label AS fits, simulated FROM candidates
-                        WHERE split = $split)""",
-        "example_id": """(SELECT NULL::VARCHAR AS trace_id, example_id, true AS fits, false AS simulated FROM splits
-                          WHERE split = $split AND side = 'train')""",
-    }
     sql = f"""
         SELECT f.id, f.weight, s.example_id, s.trace_id, s.fits, s.simulated, count(*) OVER (PARTITION BY f.id) AS times
-        FROM found AS f LEFT JOIN {sources[key]} AS s ON s.{key} = f.id ORDER BY f.id
+        FROM found AS f LEFT JOIN ({SOURCES[key]}) AS s ON s.{key} = f.id ORDER BY f.id
     """
     with store.session(at) as con:
         con.register("found", found)
+        con.register("narrowed", candidates.table(store, at if key == "trace_id" else {}))
         rows = con.sql(sql, params={"split": split}).to_arrow_table()
         con.register("joined", rows)
         wrong: Mapping[str, tuple[str, str]] = {

@@ -5,6 +5,6 @@ SELECT
     count(*) FILTER (l.side = 'validation') AS validation
 FROM learned AS l
 JOIN examples AS e USING (example_id)
-LEFT JOIN traces AS t USING (trace_id)
+LEFT JOIN narrowed AS t ON t.trace_id = l.trace_id AND t.split = $split
 GROUP BY ALL
 ORDER BY ALL

@@ -22,7 +22,7 @@ from curation.store import Store
 from curation.versions import build
 
 # Made-up texts with the claims of the three traces that Appendix B prints: as many sentences and the same
-# marks in the same order. The third sentence of the first makes two claims, and is marked twice; four sentences have no mark.
+# marks in the same order. The third sentence of the first makes two claims, and is marked twice; four have no mark.
 APPENDIX_B = {
     "t1": (
         "QXA1 makes a chaperone. Its loss does not touch the outer membrane. QXB2 is encoded in the nucleus, and its "

@@ -44,6 +44,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Ask experts": {
         "annotate clauses": ("annotation.commands", "Print the clauses of one trace, which experts judge one by one."),
+        "annotate report": (
+            "annotation.commands",
+            "Tell what experts found: factuality, agreement, and how well each annotator does.",
+        ),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}

@@ -12,17 +12,21 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation import reviews
+from curation.intervals import Interval
+from curation.reviews import Review
 from curation.rows import COLUMNS, SCHEMA, SIDES, Config
 from curation.schema import LABELS
 from curation.store import Snapshot, Store
 
 
-def dataset_card(store: Store, configs: Sequence[Config], facts: dict[str, Any]) -> str:
+def dataset_card(store: Store, configs: Sequence[Config], review: Review | None, facts: dict[str, Any]) -> str:
     """Return the card of one version, with the Hub's YAML at its head.
 
     Args:
         store: the store that the version is built from.
         configs: its rows.
+        review: what experts said of them.
         facts: its manifest, as far as it is known before the files are hashed.
     """
     learned = pa.concat_tables(c.sides[s] for c in configs for s in ("train", "validation"))
@@ -34,9 +38,13 @@ def dataset_card(store: Store, configs: Sequence[Config], facts: dict[str, Any])
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["interval"] = _interval
     return templates.get_template("traces.md.j2").render(
         **facts,
-        yaml=_yaml(configs, facts),
+        yaml=_yaml(configs, review, facts),
+        review=review,
+        traces=len(set(learned["trace_id"].drop_null().to_pylist())),
+        annotation_columns={name: about for name, (_, about) in reviews.COLUMNS.items()},
         simulated=_simulated(learned, rows),
         counts=_counts(configs),
         labels=LABELS,
@@ -70,16 +78,17 @@ def _distinct(rows: pa.Table, column: str) -> list[str]:
     return sorted(v for v in rows[column].unique().to_pylist() if v)
 
 
-def _yaml(configs: Iterable[Config], facts: dict[str, Any]) -> str:
+def _yaml(configs: Iterable[Config], review: Review | None, facts: dict[str, Any]) -> str:
     """Return the Hub's metadata.
 
     Each config's description holds the hash of its rows: `datasets` caches a local folder by its name and this
     block, and would otherwise hand out another folder's rows, or yesterday's.
     """
     import yaml
-    from datasets import Features
 
-    features = orjson.dumps(Features.from_arrow_schema(SCHEMA)._to_yaml_list())
+    told = [(c.split, c.hash, SCHEMA, c.sides) for c in configs]
+    if review:
+        told.append(("annotations", review.hash, reviews.SCHEMA, {"train": review.rows}))
     head = {
         "pretty_name": facts["name"],
         "license": "other",
@@ -88,25 +97,37 @@ def _yaml(configs: Iterable[Config], facts: dict[str, Any]) -> str:
         "tags": ["biology", "reasoning", "perturbation", "crispri", "synthetic"],
         "configs": [
             {
-                "config_name": c.split,
-                "data_files": [{"split": s, "path": f"{c.split}/{s}-*.parquet"} for s in SIDES],
-                **({"default": True} if c.split == "default" else {}),
+                "config_name": name,
+                "data_files": [{"split": s, "path": f"{name}/{s}-*.parquet"} for s in sides],
+                **({"default": True} if name == "default" else {}),
             }
-            for c in configs
+            for name, _, _, sides in told
         ],
         "dataset_info": [
             {
-                "config_name": c.split,
-                "description": f"rows sha256:{c.hash}",
-                "features": orjson.loads(features),  # a copy each, or YAML writes a reference
-                "splits": [
-                    {"name": s, "num_examples": c.sides[s].num_rows, "num_bytes": c.sides[s].nbytes} for s in SIDES
-                ],
+                "config_name": name,
+                "description": f"rows sha256:{digest}",
+                "features": _features(schema),
+                "splits": [{"name": s, "num_examples": t.num_rows, "num_bytes": t.nbytes} for s, t in sides.items()],
             }
-            for c in configs
+            for name, digest, schema, sides in told
         ],
     }
     return yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip()
+
+
+def _features(schema: pa.Schema) -> Any:
+    from datasets import Features
+
+    # a copy each, or YAML writes a reference
+    return orjson.loads(orjson.dumps(Features.from_arrow_schema(schema)._to_yaml_list()))
+
+
+def _interval(found: Interval) -> str:
+    """Return a value and its interval as a sentence has them."""
+    if found.value is None or found.low is None or found.high is None:
+        return f"undefined ({found.why})" if found.value is None else f"{found.value:.2f} ({found.why})"
+    return f"{found.value:.2f} (95 % interval {found.low:.2f} to {found.high:.2f})"
 
 
 def _counts(configs: Iterable[Config]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from curation.intervals import bootstrap
 from curation.schema import LABELS
 from curation.selection import query
 from curation.store import Store
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 STEPS = 5  # grades
-RESAMPLES, SEED, LEVEL = 2_000, 0, 0.95
 
 
 def critics(store: Store) -> dict[str, list[dict[str, Any]]]:
@@ -50,8 +50,8 @@ def told_apart(rows: list[dict[str, Any]]) -> dict[str, Any]:
         rows: true_outcome, step (1 to 5), pert.
 
     Returns:
-        true_outcome, wrong_outcome, auroc, low, high, verdict. The interval is the percentile bootstrap over
-        perturbations, 2,000 resamples: traces about one perturbation share their biology and are not independent.
+        true_outcome, wrong_outcome, auroc, low, high, verdict. The interval is that of
+        `intervals.bootstrap` over perturbations: traces about one share their biology and are not independent.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -79,10 +79,7 @@ def _interval(rows: list[dict[str, Any]]) -> tuple[float, float]:
     counts = np.zeros((len(perts), 2 * STEPS))
     for r in rows:
         counts[perts[r["pert"]], STEPS * r["true_outcome"] + r["step"] - 1] += 1
-    drawn = np.random.default_rng(SEED).multinomial(len(perts), np.full(len(perts), 1 / len(perts)), RESAMPLES)
-    aurocs = auroc_of_counts((drawn @ counts).reshape(RESAMPLES, 2, STEPS))
-    low, high = np.nanquantile(aurocs, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return bootstrap(counts.reshape(len(perts), 2, STEPS), auroc_of_counts)
 
 
 def auroc_of_counts(counts: np.ndarray) -> np.ndarray:

@@ -39,12 +39,15 @@ def check(store: Store, out: Path) -> Path:
     return out
 
 
-def write(out: Path, configs: Sequence[Config], card: str, facts: dict[str, Any]) -> dict[str, Any]:
+def write(
+    out: Path, configs: Sequence[Config], annotations: pa.Table | None, card: str, facts: dict[str, Any]
+) -> dict[str, Any]:
     """Write a version beside its folder and move it into place when it is whole.
 
     Args:
         out: the folder; empty or not there.
         configs: the rows.
+        annotations: what experts said of them; None: nothing.
         card: the text of its README.md.
         facts: the manifest, but for what only the files tell.
 
@@ -58,6 +61,8 @@ def write(out: Path, configs: Sequence[Config], card: str, facts: dict[str, Any]
         for config in configs:
             for side in SIDES:
                 _write_shards(partial / config.split, side, config.sides[side])
+        if annotations is not None:
+            _write_shards(partial / "annotations", "train", annotations)
         (partial / CARD).write_text(card, "utf-8")
         told = {**facts, "files": digests(partial), "prompts": _prompt_hashes(configs)}
         (partial / MANIFEST).write_text(text(told), "utf-8")

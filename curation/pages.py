@@ -18,14 +18,14 @@ BEFORE = rf"(?<!\w)(?<![A-Z0-9]{HYPHEN})"
 AFTER = rf"(?!\w)(?!{HYPHEN}[A-Z0-9])(?!\.\d)"
 
 
-def write(out: Path | str, template: str, **facts: Any) -> None:
-    """Fill a template and write it. All that is filled in is escaped.
+def write(out: Path | str, template: str, *, room: str = "curation", **facts: Any) -> None:
+    """Fill a template of a room and write it. All that is filled in is escaped; the parts of pages are curation's.
 
     Raises:
         BadInput: the file cannot be written.
     """
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("curation", "."),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(r, ".") for r in dict.fromkeys((room, "curation"))]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

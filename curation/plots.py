@@ -37,6 +37,16 @@ class Stack(NamedTuple):
     counts: Mapping[str, int]
 
 
+class Range(NamedTuple):
+    """A value from `least` to 1 with its interval, where there is one: its label, and the text that stands for it."""
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    text: str
+
+
 def bars(rows: Sequence[Bar], about: str) -> Markup:
     """Return horizontal bars, the longest over the full width.
 
@@ -73,6 +83,30 @@ def stacked(rows: Sequence[Stack], colours: Mapping[str, str], about: str) -> Ma
             said.append(f"{percent(share)} {part}")
         told.append(f"{row.label}: {', '.join(said)}")
     return _svg(drawn, len(rows) * ROW, _told(about, told))
+
+
+def ranges(rows: Sequence[Range], about: str, least: float = 0.0) -> Markup:
+    """Return a line for each value, on which it stands as a mark and its interval as a bar.
+
+    Args:
+        rows: the values, from the top.
+        about: what the plot shows, for who hears it.
+        least: the value at the left end; the right end is 1.
+    """
+
+    def place(value: float) -> float:
+        return 0.01 + 0.98 * (max(value, least) - least) / (1 - least)  # a mark at an end is seen whole
+
+    drawn = []
+    for i, r in enumerate(rows):
+        y, at = _below(i), _pc(place(r.value))
+        drawn.append(_row(i, r.label, r.text) + _line(y + THICK / 2, "axis"))
+        if r.low is not None and r.high is not None:
+            drawn.append(_rect(place(r.low), place(r.high) - place(r.low), y + 5, THICK - 10, r.text, "class='bar'"))
+        drawn.append(f"<line x1='{at}' x2='{at}' y1='{y}' y2='{y + THICK}' class='mark'/>")
+    below = len(rows) * ROW + 13
+    ends = f"<text x='0' y='{below}'>{least:g}</text><text x='100%' y='{below}' text-anchor='end'>1</text>"
+    return _svg([*drawn, ends], below + 5, _told(about, [f"{r.label} {r.text}" for r in rows]))
 
 
 def histogram(places: Sequence[Stack], colours: Mapping[str, str], about: str) -> Markup:

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from curation import cards, folders, named
+from curation import folders, named
 from curation.errors import SynthpertError, VersionError
 from curation.printing import shown
 from curation.prompting import Prompt
 from curation.recipes import Recipe
 from curation.runs import code_version
 from curation.store import Store
-from curation.versions import Content, content
+from curation.versions import Content, content, write
 
 
 class Rebuilt(NamedTuple):
@@ -53,7 +53,7 @@ def rebuild(store: Store, ref: str, *, out: Path | None = None) -> Rebuilt:
     if found.hash != known["row_hash"]:
         raise VersionError(f"{ref}: other rows come out now than then: {_why(known)}; nothing written")
     facts = {key: value for key, value in known.items() if key not in ("files", "prompts")}
-    made = folders.write(place, found.configs, cards.dataset_card(store, found.configs, facts), facts)
+    made = write(store, place, found, facts)
     differs = sorted(f for f in known["files"].keys() | made["files"] if known["files"].get(f) != made["files"].get(f))
     return Rebuilt(name, version, str(place), found.hash, found.rows, not differs, differs)
 

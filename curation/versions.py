@@ -17,6 +17,7 @@ from curation.errors import VersionError
 from curation.locks import lock
 from curation.printing import shown
 from curation.prompting import Prompt, load
+from curation.reviews import Review, review
 from curation.rows import SCHEMA, SIDES, Config, published, row_hash
 from curation.runs import code_version, run
 from curation.schema import TABLES, content_id, now
@@ -107,22 +108,22 @@ def _build(
         "code": code_version(),
         "writer": f"pyarrow {pa.__version__}",
         "rows": found.rows,
+        "annotations": found.review.rows.num_rows if found.review else 0,
         "created": now().isoformat(timespec="seconds"),
     }
     args = {"recipe": chosen.name, "name": name, "version": number}
     with run(store, "build", args | ({"set": [f"{k}={v}" for k, v in values.items()]} if values else {})) as this:
-        manifest = _left_behind(place, facts) or folders.write(
-            folders.check(store, place), found.configs, cards.dataset_card(store, found.configs, facts), facts
-        )
+        manifest = _left_behind(place, facts) or write(store, folders.check(store, place), found, facts)
         _record(store, found.configs, manifest, this.id)
     return Built(name, number, str(place), found.hash, found.rows, True)
 
 
 class Content(NamedTuple):
-    """The rows of a version: by split and side, how many they are (split, side, n), and the hash of them all."""
+    """What is in a version: rows by split and side, how many (split, side, n), what experts said of them; the hash."""
 
     configs: list[Config]
     rows: list[dict[str, Any]]
+    review: Review | None
     hash: str
 
 
@@ -136,7 +137,20 @@ def content(
     """
     configs = [_config(store, recipe, split, standard, at, params) for split in SPLITS]
     rows = [{"split": c.split, "side": side, "n": c.sides[side].num_rows} for c in configs for side in SIDES]
-    return Content(configs, rows, hashlib.sha256("\n".join(c.hash for c in configs).encode()).hexdigest())
+    found = review(store, _trace_ids(configs), at)
+    hashes = [c.hash for c in configs] + ([found.hash] if found else [])
+    return Content(configs, rows, found, hashlib.sha256("\n".join(hashes).encode()).hexdigest())
+
+
+def _trace_ids(configs: list[Config]) -> set[str]:
+    sides = (c.sides[side] for c in configs for side in ("train", "validation"))
+    return {i for rows in sides for i in rows["trace_id"].drop_null().to_pylist()}
+
+
+def write(store: Store, out: Path, found: Content, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write the folder of a version; returns its manifest."""
+    card = cards.dataset_card(store, found.configs, found.review, facts)
+    return folders.write(out, found.configs, found.review.rows if found.review else None, card, facts)
 
 
 def _config(

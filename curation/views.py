@@ -42,7 +42,8 @@ def needed(query: str) -> dict[str, str]:
 
     A word that is a view's name counts wherever it stands: a view too many costs milliseconds.
     """
-    found: set[str] = _names(query, texts().keys())
+    # a query may also name a raw table alone: its view stands for it, and brings it along
+    found: set[str] = _names(query, texts().keys()) | set(re.findall(r"\braw\.(\w+)", query)) & texts().keys()
     while more := {n for v in found for n in _names(texts()[v], texts().keys())} - found:
         found |= more
     return {v: text for v, text in texts().items() if v in found}
@@ -75,6 +76,4 @@ def register(con: duckdb.DuckDBPyConnection, tables: Iterable[str], relation: Ca
 def _names(text: str, among: Iterable[str]) -> set[str]:
     """Return which of these names a query holds as words, outside comments and other than as raw.NAME."""
     plain = re.sub(r"--[^\n]*|\braw\.\w+", " ", text)
-    # a query may also name a raw table alone: its view stands for it, and brings it along
-    words = set(re.findall(r"\w+", plain)) | set(re.findall(r"\braw\.(\w+)", text))
-    return words & set(among)
+    return set(re.findall(r"\w+", plain)) & set(among)

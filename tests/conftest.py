@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from kit.experts import a_round, judge
 
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
@@ -19,6 +21,7 @@ from curation.selection import Selection
 from curation.store import Store
 from curation.traces import generate
 
+EXPERTS = {"ada": (0.95, 0.0), "ben": (0.9, 0.1), "cyd": (0.8, 0.2)}  # accuracy, bias to TRUE
 KEY = "sk-secret-canary-5f1e"
 COMMAND = [sys.executable, "-m", "synthpert"]
 
@@ -105,3 +108,15 @@ def perturbqa():
     if not os.environ.get("PERTURBQA_DIR"):
         pytest.skip("PERTURBQA_DIR is not set: the real benchmark is not on this machine")
     return Path(os.environ["PERTURBQA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def reviewed(filled, tmp_path_factory):
+    """The filled store where three scripted experts have judged; tests copy it before they write to it."""
+    folder = tmp_path_factory.mktemp("reviewed") / "store"
+    shutil.copytree(filled, folder)
+    store = Store(folder)
+    a_round(store)
+    some = "SELECT trace_id FROM traces WHERE valid AND approach = 'explain' ORDER BY trace_id LIMIT 150"
+    judge(store, EXPERTS, [r["trace_id"] for r in store.rows(some)], share=0.8)
+    return folder

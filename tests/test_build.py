@@ -27,6 +27,13 @@ def own(filled, tmp_path):
     return Store(tmp_path / "store")
 
 
+@pytest.fixture
+def judged(reviewed, tmp_path):
+    """A copy of the store where experts have judged, to write to."""
+    shutil.copytree(reviewed, tmp_path / "store")
+    return Store(tmp_path / "store")
+
+
 def read(folder, split, side):
     files = sorted((Path(folder) / split).glob(f"{side}-*.parquet"))
     return [row for f in files for row in pq.read_table(f).to_pylist()]
@@ -76,9 +83,9 @@ def test_the_manifest_tells_the_truth(own, tmp_path):
 
 
 @pytest.mark.parametrize("name", recipes.shipped())
-def test_the_prompt_never_shows_the_outcome(own, tmp_path, name):
-    """Over every row: the prompt is the pair's own, word for word, and ends before the assistant's turn."""
-    build(own, name, "d", out=tmp_path / "a")
+def test_the_prompt_never_shows_the_outcome(judged, tmp_path, name):
+    """Over every row: the prompt is the pair's judged, word for word, and ends before the assistant's turn."""
+    build(judged, name, "d", out=tmp_path / "a")
     standard = load("standard")
     seen = 0
     for split in ("default", "rpe1_holdout"):
@@ -102,9 +109,9 @@ def test_the_prompt_never_shows_the_outcome(own, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", recipes.shipped())
-def test_no_split_leaks(own, tmp_path, name):
-    build(own, name, "d", out=tmp_path / "a")
-    splits = own.rows("FROM splits")
+def test_no_split_leaks(judged, tmp_path, name):
+    build(judged, name, "d", out=tmp_path / "a")
+    splits = judged.rows("FROM splits")
     for split in ("default", "rpe1_holdout"):
         train, validation, test = (read("a", split, side) for side in SIDES)
         assert {r["example_id"] for r in test} == {
@@ -128,16 +135,19 @@ def test_validation_is_the_same_perturbations_in_every_split_and_version(own, tm
         assert {r["pert"] for r in read(folder, split, "validation")} <= picked
 
 
-def test_the_shipped_recipes_select_what_they_say(own, tmp_path):
+def test_the_shipped_recipes_select_what_they_say(judged, tmp_path):
     for name in recipes.shipped():
-        build(own, name, f"d-{name}", out=tmp_path / name)
+        build(judged, name, f"d-{name}", out=tmp_path / name)
 
     def learned(name, split="default"):
         return read(name, split, "train") + read(name, split, "validation")
 
     assert all(r["grade"] == "excellent" and r["answer"] == r["label"] for r in learned("excellent"))
+    clean = learned("expert_clean")
+    assert clean and all(r["clauses_rated"] > 0 and r["answer"] == r["label"] for r in clean)
+    assert {(r["clauses_false"], r["factuality"]) for r in clean} == {(0, 1.0)}
     asked = "SELECT count(*) AS n FROM candidates WHERE split = 'default' AND grade = 'excellent' AND answer = label"
-    assert own.rows(asked) == [{"n": len(learned("excellent"))}]
+    assert judged.rows(asked) == [{"n": len(learned("excellent"))}]
     for split in ("default", "rpe1_holdout"):
         labels = [r["label"] for r in learned("thirds", split)]
         by = [labels.count(label) for label in LABELS]
@@ -146,7 +156,7 @@ def test_the_shipped_recipes_select_what_they_say(own, tmp_path):
     assert {r["approach"] for r in learned("blind")} == {"blind"}
     assert all(r["answer"] == r["label"] for r in learned("blind"))
     train_side = "SELECT count(*) AS n FROM splits WHERE split = 'default' AND side = 'train'"
-    assert own.rows(train_side) == [{"n": len(learned("direct"))}]
+    assert judged.rows(train_side) == [{"n": len(learned("direct"))}]
     assert all(r["messages"][2]["content"] == f"<answer>{r['label']}</answer>" for r in learned("direct"))
     assert {r["reasoning"] for r in learned("direct")} == {None}
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -186,3 +187,13 @@ def test_a_notebook_does_not_show_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     shown = repr(endpoint("m"))
     assert "sk-secret" not in shown and "key='***'" in shown and "model='m'" in shown
+
+
+def test_every_block_on_what_experts_found_runs(reviewed, run, tmp_path, capsys):
+    shutil.copytree(reviewed, tmp_path / "store")
+    assert run("build", "excellent", "--name", "demo-traces").returncode == 0
+    for text in blocks("factuality.md"):
+        run_block(text, run)
+    for text in blocks("factuality.md", "python"):
+        exec(text, {})
+    assert "None no clause was judged by two annotators" in capsys.readouterr().out

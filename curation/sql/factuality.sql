@@ -1,10 +1,13 @@
--- Experts' verdicts, a row a trace. factuality = TRUE / (TRUE + FALSE); what nobody could verify is counted apart.
+-- What experts found, a row a trace of which they judged a clause: factuality = TRUE / (TRUE + FALSE) of the settled
+-- verdicts; null where there are none. What could not be verified, was tied or not judged is counted beside it.
 SELECT
-    c.subject_id AS trace_id,
-    count(DISTINCT clause_id) FILTER (v.verdict IN ('TRUE', 'FALSE')) AS clauses_rated,
-    count(DISTINCT clause_id) FILTER (v.verdict = 'FALSE') AS clauses_false,
-    count(*) FILTER (v.verdict = 'TRUE') / nullif(count(*) FILTER (v.verdict IN ('TRUE', 'FALSE')), 0) AS factuality
-FROM clauses AS c
-JOIN verdicts AS v USING (clause_id)
-WHERE c.subject = 'trace' AND v.status = 'submitted'
-GROUP BY ALL
+    trace_id,
+    count(*) FILTER (verdict IN ('TRUE', 'FALSE')) AS clauses_rated,
+    count(*) FILTER (verdict = 'FALSE') AS clauses_false,
+    count(*) FILTER (verdict = 'TRUE') / nullif(count(*) FILTER (verdict IN ('TRUE', 'FALSE')), 0) AS factuality,
+    count(*) FILTER (verdict = 'UNVERIFIABLE') AS clauses_unverifiable,
+    count(*) FILTER (tie) AS clauses_tied,
+    count(*) FILTER (raters = 0) AS clauses_unrated
+FROM settled
+GROUP BY trace_id
+HAVING max(raters) > 0

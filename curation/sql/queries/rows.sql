@@ -20,7 +20,7 @@ SELECT
     p.example_id, p.trace_id,
     e.cell_line, e.pert, e.gene, e.label,
     t.reasoning, t.answer, t.approach, t.generator, t.prompt_hash AS generator_prompt, t.parser,
-    t.critic, t.grade, t.justification, t.factuality, t.clauses_rated,
+    t.critic, t.grade, t.justification, t.factuality, t.clauses_rated, t.clauses_false,
     $prompt AS prompt, r.finish_reason, r.tokens_in, r.tokens_out, r.usd,
     p.weight, coalesce(t.simulated, e.source = 'rehearsal') AS simulated, e.source, e.licence
 FROM sided AS p

@@ -44,6 +44,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Ask experts": {
         "annotate clauses": ("annotation.commands", "Print the clauses of one trace, which experts judge one by one."),
+        "annotate serve": (
+            "annotation.commands",
+            "Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.",
+        ),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}

@@ -43,7 +43,7 @@ def serve(
     host: Annotated[str, Option(help="address to listen on; 0.0.0.0 is all of this machine's")] = "127.0.0.1",
     data: Annotated[Path, Option(help="folder of the server's data")] = Path("annotation-server"),
     users: Annotated[Path | None, Option(help="CSV or TOML file: username, role, password")] = None,
-    workspace: Annotated[str, Option(help="where the users meet the datasets")] = "review",
+    workspace: Annotated[str, Option(help="workspace that these users share; made if it is not there")] = "review",
 ) -> None:
     """Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.
 

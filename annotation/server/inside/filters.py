@@ -16,7 +16,7 @@ from argilla_server.search_engine.base import (
     SuggestionFilterScope,
     TermsFilter,
 )
-from sqlalchemy import Float, String, and_, cast, exists, false, func, not_, or_, select, true
+from sqlalchemy import Float, String, and_, cast, exists, false, func, literal, not_, or_, select, true
 
 FOLD = "fold"  # str.casefold, which run.py gives to SQLite, whose own lower() knows ASCII alone
 ORDER = "order"  # metadata that, where records have it, keeps the clauses of a trace together
@@ -114,11 +114,11 @@ def _on_response(given: Any) -> Any:
 def _of_json(column: Any, path: str, given: Any) -> Any:
     """Return whether what lies at a path of JSON, or one of a list there, is as a filter has it."""
     each = func.json_each(column, path).table_valued("value", name="each")
-    fits = (
-        cast(each.c.value, String).in_([str(v) for v in given.values])
-        if isinstance(given, TermsFilter)
-        else _between(cast(each.c.value, Float), given.ge, given.le)
-    )
+    if isinstance(given, TermsFilter):
+        fits = cast(each.c.value, String).in_([str(v) for v in given.values])
+    else:  # a bound may come as text
+        low, high = (None if bound is None else cast(literal(str(bound)), Float) for bound in (given.ge, given.le))
+        fits = _between(cast(each.c.value, Float), low, high)
     return select(1).select_from(each).where(fits).correlate(Record, Response, Suggestion).exists()
 
 

@@ -12,13 +12,22 @@ import socket
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import fakeredis
 import redis
 
-# argilla_server opens its connection when it is imported
+
+def _no_hub(*args: Any, **kwargs: Any) -> None:
+    raise NotImplementedError("this server neither imports from the Hugging Face Hub nor exports to it")
+
+
+# argilla_server opens its connection when it is imported, and imports datasets for its traffic with the Hub
 redis.from_url = lambda *args, **kwargs: fakeredis.FakeRedis()
+sys.modules["datasets"] = SimpleNamespace(  # type: ignore[assignment]
+    Dataset=_no_hub, NamedSplit=_no_hub, load_dataset=_no_hub, features=None
+)
 
 import alembic.config  # noqa: E402
 import uvicorn  # noqa: E402

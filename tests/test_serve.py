@@ -1,6 +1,7 @@
 """An expert opens a page and judges; a team's answers are kept; who must not get in does not."""
 
 import inspect
+import io
 import json
 import re
 import shlex
@@ -367,6 +368,33 @@ def test_users_are_read_from_csv_and_toml():
         "[[users]]\nusername = 'ana'\nrole = 'annotator'\npassword = 'with \"quotes\", and more'\n"
     )
     assert users.read("a.csv") == users.read("a.toml") == wanted
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal at which these lines and these passwords are typed."""
+
+    def go(lines, *passwords):
+        typed = io.StringIO(lines)
+        typed.isatty = lambda: True
+        given = iter(passwords)
+        monkeypatch.setattr("sys.stdin", typed)
+        monkeypatch.setattr("getpass.getpass", lambda *args: next(given))
+
+    return go
+
+
+def test_at_a_terminal_it_asks(terminal, capsys):
+    terminal("lead\nana, ben lead\n", "kestrel-moor", "kestrel-more", "kestrel-moor", "kestrel-moor")
+    wanted = [User("lead", "owner", "kestrel-moor"), User("ana", "annotator"), User("ben", "annotator")]
+    assert users.ask() == wanted
+    said = capsys.readouterr()
+    assert said.out == "" and "These differ." in said.err
+    terminal("\n\n", "", "")
+    assert users.ask() == [User("owner", "owner")]
+    terminal("\n\n", "short", "short")
+    with pytest.raises(BadInput, match="the owner: the password of owner is not of 8 to 72 characters"):
+        users.ask()
 
 
 HEAD = "username,role,password\n"

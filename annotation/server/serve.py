@@ -50,9 +50,10 @@ def serving(
         guessable = _guessable(known, users, host)
         listening = stack.enter_context(_listen(host, port))
         python = environment.interpreter(say)
-        running = process.start(python, folder, listening, held.fileno())
+        url, running = _url(listening), process.start(python, folder, listening, held.fileno())
         stack.callback(process.end, running, folder)
-        served = process.wait(running, folder, _url(listening), users, workspace)
+        listening.close()  # it is the server's alone now: if that one dies, clients are refused and do not hang
+        served = process.wait(running, folder, url, users, workspace)
         credentials.write(folder, Credentials(served.url, served.api_key, workspace, served.owner, guessable))
         yield served
 

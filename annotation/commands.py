@@ -59,9 +59,8 @@ def serve(
 
     fresh = credentials.read(data) is None
     given = read(users) if users else ask() if fresh else []
-    with serving(data, given, port, host, workspace, say=lambda line: say(ctx, line)) as served:
+    with serving(data, given, port, host, workspace, say=lambda line: say(ctx, line)) as served, until_ended(served):
         _tell(ctx, served, data / credentials.FILE, fresh)
-        until_ended(served)
 
 
 def _tell(ctx: typer.Context, served: Any, file: Path, fresh: bool) -> None:

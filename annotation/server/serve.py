@@ -108,8 +108,9 @@ def _url(listening: socket.socket) -> str:
     return f"http://{everywhere.get(host, f'[{host}]' if ':' in host else host)}:{port}"
 
 
-def until_ended(served: Served) -> None:
-    """Wait for Ctrl-C or SIGTERM.
+@contextmanager
+def until_ended(served: Served) -> Iterator[None]:
+    """After the block, wait for Ctrl-C or SIGTERM; one that comes within it counts, so that what it tells is true.
 
     Raises:
         ServerError: the server ended by itself.
@@ -117,6 +118,7 @@ def until_ended(served: Served) -> None:
     struck: list[int] = []
     before = {s: signal.signal(s, lambda number, frame: struck.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
+        yield
         while not struck:
             if served.process.poll() is not None:
                 raise ServerError("the annotation server ended by itself; its log says why")

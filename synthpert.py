@@ -48,6 +48,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
             "annotation.commands",
             "Tell what experts found: factuality, agreement, and how well each annotator does.",
         ),
+        "annotate serve": (
+            "annotation.commands",
+            "Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.",
+        ),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from curation.commands.options import open_store
-from curation.printing import result, table
+from curation.printing import result, say, table
 
 COLUMNS = ["n", "start_char", "end_char", "text"]
 
@@ -55,3 +56,42 @@ def report(
 
     found = work.report(open_store(ctx), by, version=version, out=out)
     result(ctx, found, work.text(found))
+
+
+def serve(
+    ctx: typer.Context,
+    port: Annotated[int, Option(min=0, max=65535, help="0 takes a free one")] = 6900,
+    host: Annotated[str, Option(help="address to listen on; 0.0.0.0 is all of this machine's")] = "127.0.0.1",
+    data: Annotated[Path, Option(help="folder of the server's data")] = Path("annotation-server"),
+    users: Annotated[Path | None, Option(help="CSV or TOML file: username, role, password")] = None,
+    workspace: Annotated[str, Option(help="workspace that these users share; made if it is not there")] = "review",
+) -> None:
+    """Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.
+
+    The first time it makes an environment for the server, which needs a package index and a minute or two. Users are
+    read from a file, else asked for at the terminal; passwords that it makes are shown once. An owner sees everything
+    and may change it, an annotator answers.
+
+    Example: synthpert annotate serve --users team.csv
+    """
+    from annotation.server import credentials, serving
+    from annotation.server.serve import until_ended
+    from annotation.server.users import ask, read
+
+    fresh = credentials.read(data) is None
+    given = read(users) if users else ask() if fresh else []
+    with serving(data, given, port, host, workspace, say=lambda line: say(ctx, line)) as served, until_ended(served):
+        _tell(ctx, served, data / credentials.FILE, fresh)
+
+
+def _tell(ctx: typer.Context, served: Any, file: Path, fresh: bool) -> None:
+    """Print how to reach a server; the key and the passwords that were made are shown this once."""
+    made = [
+        {"username": u["username"], "role": u["role"], "password": u["password"]} for u in served.users if u["made"]
+    ]
+    found = {"url": served.url, "workspace": served.workspace, "owner": served.owner, "users": made}
+    lines = [f"{served.url} (workspace {served.workspace})", *([table(made)] if made else [])]
+    lines += [f"export ARGILLA_API_URL={served.url} ARGILLA_API_KEY={served.api_key}"] if fresh else []
+    result(ctx, found | ({"api_key": served.api_key} if fresh else {}), "\n".join(lines))
+    sys.stdout.flush()
+    say(ctx, f"the owner's key is kept in {file}, where the other commands find it; Ctrl-C ends the server")

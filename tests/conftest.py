@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 from kit.experts import a_round, judge
 
+from annotation.server import serving
+from annotation.server.environment import interpreter
+from annotation.server.users import User
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.checks.running import check
+from curation.errors import ServerError
 from curation.examples import ingest
 from curation.grades import grade
 from curation.rehearsal.server import serve
@@ -24,6 +28,7 @@ from curation.traces import generate
 EXPERTS = {"ada": (0.95, 0.0), "ben": (0.9, 0.1), "cyd": (0.8, 0.2)}  # accuracy, bias to TRUE
 KEY = "sk-secret-canary-5f1e"
 COMMAND = [sys.executable, "-m", "synthpert"]
+SHARE = f"{sys.prefix}/share"  # where the annotation server's environment is made, once for all runs of the tests
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +37,9 @@ def alone(monkeypatch, tmp_path):
     for name in ("OPENAI_BASE_URL", "SYNTHPERT_STORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    for name in ("ARGILLA_API_URL", "ARGILLA_API_KEY", "ARGILLA_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", SHARE)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
@@ -120,3 +128,26 @@ def reviewed(filled, tmp_path_factory):
     some = "SELECT trace_id FROM traces WHERE valid AND approach = 'explain' ORDER BY trace_id LIMIT 150"
     judge(store, EXPERTS, [r["trace_id"] for r in store.rows(some)], share=0.8)
     return folder
+
+
+@pytest.fixture(scope="session")
+def server_environment():
+    """Make the annotation server's environment, about a minute; no test of the server runs where that fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", SHARE)
+        try:
+            return interpreter()
+        except ServerError as e:
+            if os.environ.get("SERVER_TESTS") == "required":
+                raise
+            pytest.skip(str(e))
+
+
+@pytest.fixture(scope="session")
+def argilla(server_environment, tmp_path_factory):
+    """A running annotation server with the owner `owner` and the annotators `ana` and `ben`."""
+    users = [User("owner", "owner"), User("ana", "annotator"), User("ben", "annotator")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", SHARE)
+        with serving(tmp_path_factory.mktemp("argilla") / "data", users) as served:
+            yield served

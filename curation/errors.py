@@ -52,5 +52,9 @@ class VersionError(SynthpertError):
     """A version or its folder stands in the way of the one to be written."""
 
 
+class ServerError(SynthpertError):
+    """The annotation server cannot be made, started or reached."""
+
+
 class Interrupted(SynthpertError):
     """The user or a limit stopped the work before its end; exit status 3."""

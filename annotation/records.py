@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from curation.errors import BadInput
-from curation.prompting import load
+from curation.prompting import fill, load
 from curation.schema import content_id
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ LEVELS = {
 }
 NCBI = "https://www.ncbi.nlm.nih.gov/gene/{}"
 UNIPROT = "https://www.uniprot.org/uniprotkb?query=(gene_exact:{})+AND+(organism_id:9606)+AND+(reviewed:true)"
+# Argilla writes a record into a script of the page as it is: after "</script>" in a text, what follows would run as the
+# expert; $ and # mean something to what puts it there. NUL is what Postgres does not take.
+HTML = str.maketrans({
+    "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "$": "&dollar;", "#": "&num;", "\0": "\ufffd",
+})  # fmt: skip
 
 
 class Gene(NamedTuple):
@@ -73,8 +78,8 @@ def records(placed: list[dict[str, Any]], genes: Mapping[str, Gene]) -> Iterator
         text = list(clauses)
         about = {"question": _question(user, text[0]), "genes": _genes(text[0], genes), "of": len(text)}
         for number, row in enumerate(text, 1):
-            listed = [{"n": n, "text": r["text"], "judged": r is row} for n, r in enumerate(text, 1)]
-            field = {**about, "text": row["text"], "number": number, "reasoning": listed}
+            listed = [{"n": n, "text": safe(r["text"]), "judged": r is row} for n, r in enumerate(text, 1)]
+            field = {**about, "text": safe(row["text"]), "number": number, "reasoning": listed}
             yield {
                 "external_id": row["clause_id"],
                 "fields": {"clause": field},
@@ -82,21 +87,24 @@ def records(placed: list[dict[str, Any]], genes: Mapping[str, Gene]) -> Iterator
             }
 
 
-def _question(user: str, row: dict[str, Any]) -> str:
-    from curation.prompting import fill
+def safe(text: str) -> str:
+    """Return a text as HTML that shows just this text, wherever it is put."""
+    return text.translate(HTML)
 
-    return fill(user, {name: row[name] for name in ("pert", "gene", "cell_line")})
+
+def _question(user: str, row: dict[str, Any]) -> str:
+    return safe(fill(user, {name: row[name] for name in ("pert", "gene", "cell_line")}))
 
 
 def _genes(row: dict[str, Any], genes: Mapping[str, Gene]) -> list[dict[str, str]]:
     """Return both genes; links only for those that are known, as for others they would lead nowhere."""
     found = []
-    for symbol, role in ((row["pert"], "knocked down"), (row["gene"], "read out")):
+    for symbol, role in ((row["pert"], "knocked down"), (row["gene"], "measured")):
         one = {"symbol": symbol, "role": role}
         if known := genes.get(symbol):
             one |= {"name": known.name, "uniprot": UNIPROT.format(quote(symbol))}
             one |= {"ncbi": NCBI.format(quote(known.entrez))} if known.entrez else {}
-        found.append(one)
+        found.append({key: safe(value) for key, value in one.items()})
     return found
 
 
@@ -111,7 +119,7 @@ def guidelines_version() -> str:
 
 
 def template() -> str:
-    """Return the page of a record: HTML with {{placeholders}}, which Argilla fills in and escapes."""
+    """Return the page of a record: HTML with {{{placeholders}}}, which Argilla fills in as they are."""
     return (resources.files("annotation") / "clause.hbs").read_text("utf-8")
 
 

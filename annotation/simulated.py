@@ -6,6 +6,7 @@ discard, and change their minds.
 
 from __future__ import annotations
 
+import html
 import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -91,7 +92,8 @@ class _Seat:
         return said + self._say([self._other(one) for one in said if self.rng.random() < self.habits.change])
 
     def _judge(self, record: dict[str, Any]) -> dict[str, Any]:
-        verdict = annotate(record["fields"]["clause"]["text"], self.rng, self.expert.accuracy, self.expert.bias)
+        text = html.unescape(record["fields"]["clause"]["text"])
+        verdict = annotate(text, self.rng, self.expert.accuracy, self.expert.bias)
         note = self.rng.choice([None, "see β"])
         said = {"verdict": verdict, "level": self.rng.choice([*LEVELS, None]), "note": note}
         odds = (self.habits.draft, self.habits.discard, 1 - self.habits.draft - self.habits.discard)

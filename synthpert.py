@@ -49,6 +49,10 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "annotate link": (ANNOTATION, "Print the addresses to hand to the experts of a round."),
         "annotate status": (ANNOTATION, "Tell how far a round is, and who has judged how much."),
         "annotate pull": (ANNOTATION, "Bring the experts' answers of a round into the store."),
+        "annotate serve": (
+            ANNOTATION,
+            "Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.",
+        ),
     },
 }
 VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.items()}

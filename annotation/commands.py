@@ -53,7 +53,9 @@ def push(
     predictions: Annotated[Path | None, Option(help="Parquet of example_id,reasoning,answer to draw from")] = None,
     names: Annotated[Path | None, Option(help="TSV of symbol,name,entrez: full names of genes")] = None,
     last_word: Annotated[str | None, Option(metavar="USER", help="whose verdict settles a clause")] = None,
-    workspace: Annotated[str, Option(help="on the server; who is in it sees the round")] = "review",
+    workspace: Annotated[
+        str | None, Option(help="on the server; its users see the round (review)")
+    ] = None,
     seconds: Annotated[float, Option(min=1, help="an expert's time for one clause, for the estimate")] = 30,
     seed: Seed = 0,
     dry_run: Annotated[bool, Option("--dry-run", help="say what would be asked, and send nothing")] = False,
@@ -61,7 +63,7 @@ def push(
 ) -> None:
     """Draw clauses for a round of review and send them to an Argilla server.
 
-    The server is the one that ARGILLA_API_URL and ARGILLA_API_KEY name.
+    The server is that of ARGILLA_API_URL and ARGILLA_API_KEY, else the one that `annotate serve` runs in this folder.
 
     Example: synthpert annotate push --name round-1 --sample 40 --by grade,label --planted 0.1
     """
@@ -163,3 +165,43 @@ def pull(ctx: typer.Context, name: RoundName) -> None:
     lines += [f"{len(done['gone']):,} clauses are not on the server any more"] if done["gone"] else []
     lines += [f"not of this round: record {row['external_id']}, {row['answers']} answers" for row in done["unknown"]]
     result(ctx, done, "\n".join(lines))
+
+
+def serve(
+    ctx: typer.Context,
+    port: Annotated[int, Option(min=0, max=65535, help="0 takes a free one")] = 6900,
+    host: Annotated[str, Option(help="address to listen on; 0.0.0.0 is all of this machine's")] = "127.0.0.1",
+    data: Annotated[Path, Option(help="folder of the server's data")] = Path("annotation-server"),
+    users: Annotated[Path | None, Option(help="CSV or TOML file: username, role, password")] = None,
+    workspace: Annotated[str, Option(help="workspace that these users share; made if it is not there")] = "review",
+) -> None:
+    """Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.
+
+    The first time it makes an environment for the server, which needs a package index and a minute or two. Users are
+    read from a file, else asked for at the terminal; passwords that it makes are shown once. An owner sees everything
+    and may change it, an annotator answers.
+
+    Example: synthpert annotate serve --users team.csv
+    """
+    from annotation.server import credentials, serving
+    from annotation.server.serve import until_ended
+    from annotation.server.users import ask, read
+
+    fresh = credentials.read(data) is None
+    given = read(users) if users else ask() if fresh else []
+    with serving(data, given, port, host, workspace, say=lambda line: say(ctx, line)) as served:
+        _tell(ctx, served, data / credentials.FILE, fresh)
+        until_ended(served)
+
+
+def _tell(ctx: typer.Context, served: Any, file: Path, fresh: bool) -> None:
+    """Print how to reach a server; the key and the passwords that were made are shown this once."""
+    made = [
+        {"username": u["username"], "role": u["role"], "password": u["password"]} for u in served.users if u["made"]
+    ]
+    found = {"url": served.url, "workspace": served.workspace, "owner": served.owner, "users": made}
+    lines = [f"{served.url} (workspace {served.workspace})", *([table(made)] if made else [])]
+    lines += [f"export ARGILLA_API_URL={served.url} ARGILLA_API_KEY={served.api_key}"] if fresh else []
+    result(ctx, found | ({"api_key": served.api_key} if fresh else {}), "\n".join(lines))
+    sys.stdout.flush()
+    say(ctx, f"the owner's key is kept in {file}, where the other commands find it; Ctrl-C ends the server")

@@ -127,14 +127,14 @@ def _plan(name: str, drawn: Draw, annotators: int, seconds: float) -> dict[str, 
 
 
 def push(
-    store: Store, ready: Prepared, workspace: str = "review", last_word: str | None = None, *, quiet: bool = False
+    store: Store, ready: Prepared, workspace: str | None = None, last_word: str | None = None, *, quiet: bool = False
 ) -> dict[str, Any]:
     """Write a round to the store and send it; a second time, go on where the first was killed.
 
     Args:
         store: the store.
         ready: what `prepare` returned.
-        workspace: on the server that ARGILLA_API_URL names; who is in it sees the round.
+        workspace: on the server; who is in it sees the round. None is what the environment or its folder names.
         last_word: name of the user whose verdict settles a clause.
         quiet: no progress on stderr.
 
@@ -147,7 +147,12 @@ def push(
     """
     remote = connect(workspace)
     this = Round(
-        ready.name, remote.url, workspace, rounds.scheme_of(ready.scheme), ready.annotators, _user(remote, last_word)
+        ready.name,
+        remote.url,
+        remote.workspace,
+        rounds.scheme_of(ready.scheme),
+        ready.annotators,
+        _user(remote, last_word),
     )
     if found := rounds.find(store, this.name):
         rounds.same(found, this)

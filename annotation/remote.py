@@ -6,12 +6,12 @@ answer without values and drops the time of each answer, and its writer says of 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from annotation.server.credentials import found
 from curation.errors import BadInput, ServerError
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ class Remote:
         return answer.json()
 
     def _workspace(self) -> str:
-        found = {w["name"]: w["id"] for w in self.ask("GET", "me/workspaces")["items"]}
-        if self.workspace not in found:
-            there = f"there are {', '.join(sorted(found))}" if found else "there is none"
-            raise BadInput(f"--workspace {self.workspace}: not on {self.url}; {there}")
-        return found[self.workspace]
+        there = {w["name"]: w["id"] for w in self.ask("GET", "me/workspaces")["items"]}
+        if self.workspace not in there:
+            others = f"there are {', '.join(sorted(there))}" if there else "there is none"
+            raise BadInput(f"--workspace {self.workspace}: not on {self.url}; {others}")
+        return there[self.workspace]
 
     def users(self) -> dict[str, str]:
         """Return the names of the workspace's users by id; an owner belongs to none, and only owners see owners."""
@@ -95,8 +95,8 @@ class Remote:
         """Return the id of the dataset of this name, which is made if it is not there."""
         import argilla
 
-        if found := self.dataset(name):
-            return found
+        if ready := self.dataset(name):
+            return ready
         for half in self._datasets(name):  # a push was killed while it made this; nothing can be in it
             self.ask("DELETE", f"datasets/{half['id']}")
         with _told(self.url):
@@ -142,18 +142,15 @@ class Remote:
                 return
 
 
-def connect(workspace: str) -> Remote:
-    """Return a connection to the server that the environment names.
+def connect(workspace: str | None = None) -> Remote:
+    """Return a connection to the server of ARGILLA_API_URL and ARGILLA_API_KEY, or of ./annotation-server.
 
     Raises:
-        BadInput: ARGILLA_API_URL or ARGILLA_API_KEY is not set.
+        BadInput: neither is there, or not this workspace.
         ServerError: the server is not there, or does not take the key.
     """
-    url, key = (os.environ.get(f"ARGILLA_API_{name}", "") for name in ("URL", "KEY"))
-    if not (url and key):
-        missing = "KEY" if url else "URL"
-        raise BadInput(f"ARGILLA_API_{missing} is not set: export ARGILLA_API_URL=... ARGILLA_API_KEY=...")
-    return Remote(url, key, workspace)
+    there = found()
+    return Remote(there.url, there.api_key, workspace or there.workspace)
 
 
 @contextmanager

@@ -29,6 +29,16 @@ def hold(file: Path) -> IO[bytes]:
         out.close()
 
 
+def take(file: Path) -> IO[bytes] | None:
+    """Open a file and hold it until each process that has the handle closed it or died; None if another holds it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    out = open(file, "ab")  # noqa: SIM115 - the caller closes it
+    if _taken(out):
+        return out
+    out.close()
+    return None
+
+
 def abandoned(folder: Path, pattern: str) -> Iterator[tuple[Path, IO[bytes]]]:
     """Yield each file of a folder whose holder is dead, held for the while of one turn."""
     for file in sorted(folder.glob(pattern)):

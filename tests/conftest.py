@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from annotation.server import serving
+from annotation.server.environment import interpreter
+from annotation.server.users import User
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.checks.running import check
+from curation.errors import ServerError
 from curation.examples import ingest
 from curation.grades import grade
 from curation.rehearsal.server import serve
@@ -21,6 +25,7 @@ from curation.traces import generate
 
 KEY = "sk-secret-canary-5f1e"
 COMMAND = [sys.executable, "-m", "synthpert"]
+SHARE = f"{sys.prefix}/share"  # where the annotation server's environment is made, once for all runs of the tests
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +34,9 @@ def alone(monkeypatch, tmp_path):
     for name in ("OPENAI_BASE_URL", "SYNTHPERT_STORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    for name in ("ARGILLA_API_URL", "ARGILLA_API_KEY", "ARGILLA_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", SHARE)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
@@ -105,3 +113,26 @@ def perturbqa():
     if not os.environ.get("PERTURBQA_DIR"):
         pytest.skip("PERTURBQA_DIR is not set: the real benchmark is not on this machine")
     return Path(os.environ["PERTURBQA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def server_environment():
+    """Make the annotation server's environment, about a minute; no test of the server runs where that fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", SHARE)
+        try:
+            return interpreter()
+        except ServerError as e:
+            if os.environ.get("SERVER_TESTS") == "required":
+                raise
+            pytest.skip(str(e))
+
+
+@pytest.fixture(scope="session")
+def argilla(server_environment, tmp_path_factory):
+    """A running annotation server with the owner `owner` and the annotators `ana` and `ben`."""
+    users = [User("owner", "owner"), User("ana", "annotator"), User("ben", "annotator")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", SHARE)
+        with serving(tmp_path_factory.mktemp("argilla") / "data", users) as served:
+            yield served

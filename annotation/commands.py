@@ -53,9 +53,7 @@ def push(
     predictions: Annotated[Path | None, Option(help="Parquet of example_id,reasoning,answer to draw from")] = None,
     names: Annotated[Path | None, Option(help="TSV of symbol,name,entrez: full names of genes")] = None,
     last_word: Annotated[str | None, Option(metavar="USER", help="whose verdict settles a clause")] = None,
-    workspace: Annotated[
-        str | None, Option(help="on the server; its users see the round (review)")
-    ] = None,
+    workspace: Annotated[str | None, Option(help="on the server; its users see the round (review)")] = None,
     seconds: Annotated[float, Option(min=1, help="an expert's time for one clause, for the estimate")] = 30,
     seed: Seed = 0,
     dry_run: Annotated[bool, Option("--dry-run", help="say what would be asked, and send nothing")] = False,
@@ -88,8 +86,10 @@ def push(
 
 def _plan(plan: dict[str, Any]) -> str:
     others = plan["clauses"] - plan["everybody"]
+    few = plan["planted"] < plan["planted_wanted"]
+    short = f" ({plan['planted_wanted']:,} wanted, but no more say a direction in a sound text)" if few else ""
     lines = [
-        f"{plan['clauses']:,} clauses of {plan['texts']:,} texts, {plan['planted']:,} of them planted",
+        f"{plan['clauses']:,} clauses of {plan['texts']:,} texts, {plan['planted']:,} of them planted{short}",
         f"{others:,} by {plan['annotators']} experts each: {_time(plan['minutes'])} of expert time in all",
         f"{plan['everybody']:,} by everybody: {_time(plan['minutes_each'])} for each expert",
         f"(at {plan['seconds']:g} seconds a clause)",

@@ -2,7 +2,8 @@
 
 One stands in the place of a clause of a drawn text, in every record of that text, so that nothing gives it away.
 Either the user's file names it, or a clause that says one direction is turned round by rule. A clause turned round is
-taken to be FALSE: that holds where the clause was true, so only texts are used whose answer is right, few of a text.
+taken to be FALSE: that holds where the clause was true, so only texts are used whose answer is right and whose grade, if
+there is one, is excellent, and few clauses of a text.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def version(fakes: Sequence[Fake]) -> str | None:
 
 
 def put(
-    rows: list[dict[str, Any]], share: float, fakes: Sequence[Fake], right: Collection[str], seed: int
+    rows: list[dict[str, Any]], share: float, fakes: Sequence[Fake], sound: Collection[str], seed: int
 ) -> list[dict[str, Any]]:
     """Return the clauses of a round with some of them replaced by planted ones.
 
@@ -99,7 +100,7 @@ def put(
         rows: clauses with place, everybody and truth.
         share: of the clauses, 0 to 1, to turn round.
         fakes: to plant instead, each once.
-        right: ids of texts whose answer is right; only in these is a clause turned round.
+        sound: ids of the texts in which a clause may be turned round.
         seed: of the lot that decides which.
 
     Raises:
@@ -110,7 +111,7 @@ def put(
     if fakes:
         given = dict(zip([row["clause_id"] for row in _spread(rows, seed)], fakes, strict=False))
         return [_planted(row, *given[row["clause_id"]]) if row["clause_id"] in given else row for row in rows]
-    can = [row for row in rows if row["subject_id"] in right and turned(row["text"])]
+    can = [row for row in rows if row["subject_id"] in sound and turned(row["text"])]
     chosen = {row["clause_id"] for row in _spread(can, seed)[: round(share * len(rows))]}
     return [_planted(row, turned(row["text"]) or "", "FALSE") if row["clause_id"] in chosen else row for row in rows]
 

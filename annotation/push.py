@@ -95,7 +95,9 @@ def prepare(
         wanted = found._replace(scheme=rounds.scheme_of(scheme), annotators=annotators)
         rounds.same(found, wanted)
     drawn = _held(store, name) or _drawn(store, scheme, fresh, fakes)
-    return Prepared(name, scheme, annotators, drawn, fresh, genes, _plan(name, drawn, annotators, seconds))
+    plan = _plan(name, drawn, annotators, seconds)
+    plan["planted_wanted"] = len(fakes) or round(scheme.planted * len(drawn.clauses))
+    return Prepared(name, scheme, annotators, drawn, fresh, genes, plan)
 
 
 def _drawn(store: Store, scheme: Scheme, fresh: pa.Table, fakes: Sequence[Fake]) -> Draw:

@@ -83,8 +83,8 @@ def draw(store: Store, scheme: Scheme, ids: Sequence[str] | None = None, fakes: 
     for row in rows:
         row["place"] = rank[row["subject_id"]] * PLACES + min(row["n"], PLACES - 1)
         row["everybody"], row["truth"] = row["subject_id"] in shared, None
-    right = {t["text_id"] for t in texts if t["correct"]}
-    return Draw(put(rows, scheme.planted, fakes, right, scheme.seed), _strata(texts), len(texts))
+    sound = {t["text_id"] for t in texts if t["sound"]}
+    return Draw(put(rows, scheme.planted, fakes, sound, scheme.seed), _strata(texts), len(texts))
 
 
 def columns(store: Store, subject: str) -> list[str]:

@@ -20,8 +20,8 @@ their table. In SQL `raw.NAME` is a table as written. `NAME` is a view: of a tab
 what is said below. Rows are never changed: a correction is a new row, and `raw` keeps both. Ids are the first 16 hex
 digits of sha256 over the fields that name the row, joined by U+001F.
 
-`clauses`, `verdicts` and what is worked out of them (`factuality`, `clauses_rated`) are the place for the verdicts of
-experts on single sentences; no command fills them yet.
+`clauses`, `rounds`, `placed` and `verdicts` hold what experts are asked and answer ([Review by experts](review.md));
+`factuality` and `clauses_rated` are worked out of them.
 
 A store can be copied, moved and shared: no absolute path stands in it. Each table has a version number, so "the store
 as it was" is a set of numbers, which every dataset's `manifest.json` holds.

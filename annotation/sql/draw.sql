@@ -5,7 +5,7 @@ WITH texts AS (
 ),
 
 fit AS (
-    SELECT text_id, correct, {stratum} AS stratum, sha256(concat_ws(chr(31), $seed, text_id)) AS lot
+    SELECT text_id, sound, {stratum} AS stratum, sha256(concat_ws(chr(31), $seed, text_id)) AS lot
     FROM texts
     WHERE {where}
 ),
@@ -18,7 +18,7 @@ ranked AS (
     FROM fit
 )
 
-SELECT text_id, correct, stratum, there
+SELECT text_id, sound, stratum, there
 FROM ranked
 ORDER BY nth, lot
 LIMIT $n

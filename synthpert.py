@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 MAKING, LOOKING, SELECTING = (f"curation.commands.{room}" for room in ("making", "looking", "selecting"))
+ANNOTATION = "annotation.commands"
 
 # panel -> verb -> (module that has a function of this name, first line of its docstring); of a verb of two words the
 # first is the group and the second the function
@@ -43,13 +44,17 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "rebuild": (SELECTING, "Write a version again from the store as it was, and prove that it is the same."),
     },
     "Ask experts": {
-        "annotate clauses": ("annotation.commands", "Print the clauses of one trace, which experts judge one by one."),
+        "annotate clauses": (ANNOTATION, "Print the clauses of one trace, which experts judge one by one."),
+        "annotate push": (ANNOTATION, "Draw clauses for a round of review and send them to an Argilla server."),
+        "annotate link": (ANNOTATION, "Print the addresses to hand to the experts of a round."),
+        "annotate status": (ANNOTATION, "Tell how far a round is, and who has judged how much."),
+        "annotate pull": (ANNOTATION, "Bring the experts' answers of a round into the store."),
         "annotate report": (
-            "annotation.commands",
+            ANNOTATION,
             "Tell what experts found: factuality, agreement, and how well each annotator does.",
         ),
         "annotate serve": (
-            "annotation.commands",
+            ANNOTATION,
             "Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.",
         ),
     },

@@ -46,12 +46,13 @@ def _pieces(text: str) -> Iterator[tuple[int, int]]:
                 yield trim(text, block.start + start + first, block.start + start + last)
 
 
-def of_traces(store: Store, trace_ids: Iterable[str]) -> pa.Table:
+def of_traces(store: Store, ids: Iterable[str], subject: str = "trace") -> pa.Table:
     """Return the clauses of traces: those that the store holds for their texts, else new ones, which are not written.
 
     Args:
         store: the store.
-        trace_ids: whole ids; a trace that several times is named counts once.
+        ids: whole ids; a trace that several times is named counts once.
+        subject: `prediction` for ids of predictions.
 
     Returns:
         Rows of the table `clauses`, by trace in the order given, then by place. New ones have no run_id and no time.
@@ -60,57 +61,58 @@ def of_traces(store: Store, trace_ids: Iterable[str]) -> pa.Table:
     Raises:
         BadInput: the store holds no trace of such an id.
     """
-    ids = list(dict.fromkeys(trace_ids))
-    texts = _texts(store, ids)
+    ids = list(dict.fromkeys(ids))
+    texts = _texts(store, ids, subject)
     if missing := [i for i in ids if i not in texts]:
-        raise BadInput(f"{missing[0]}: no trace has this id")
-    stored = _stored(store, ids)
-    found = [row for i in ids for row in _of_text(i, texts[i] or "", stored.get(i, []))]
+        raise BadInput(f"{missing[0]}: no {subject} has this id")
+    stored = _stored(store, ids, subject)
+    found = [row for i in ids for row in _of_text(i, texts[i] or "", stored.get(i, []), subject)]
     return pa.Table.from_pylist(found, TABLES["clauses"].schema)
 
 
-def record(store: Store, trace_ids: Iterable[str], run_id: str) -> int:
+def record(store: Store, ids: Iterable[str], run_id: str, subject: str = "trace") -> int:
     """Write the clauses of those traces whose texts have none in the store; returns how many.
 
     What another process writes in the meantime is reused: a text never gets two cuts.
 
     Raises:
-        BadInput: the store holds no trace of such an id.
+        BadInput: the store holds no trace, or no prediction if that is the subject, of such an id.
     """
-    ids = list(trace_ids)
+    ids = list(ids)
 
     def new(number: int) -> tuple[pa.Table, int]:
-        rows = [row for row in of_traces(store, ids).to_pylist() if row["run_id"] is None]
+        rows = [row for row in of_traces(store, ids, subject).to_pylist() if row["run_id"] is None]
         made = {"run_id": run_id, "created": now()}
         return pa.Table.from_pylist([row | made for row in rows], TABLES["clauses"].schema), number + 1
 
     return store.append_once("clauses", "new-clauses", new)
 
 
-def _texts(store: Store, ids: list[str]) -> dict[str, str | None]:
+def _texts(store: Store, ids: list[str], subject: str) -> dict[str, str | None]:
     """Return the latest reading of each trace, hidden ones too."""
-    query = """
-        SELECT trace_id, reasoning FROM raw.traces WHERE trace_id IN (SELECT unnest($ids::VARCHAR[]))
-        QUALIFY row_number() OVER (PARTITION BY trace_id ORDER BY created DESC) = 1
+    query = f"""
+        SELECT {subject}_id AS id, reasoning FROM raw.{subject}s WHERE id IN (SELECT unnest($ids::VARCHAR[]))
+        QUALIFY row_number() OVER (PARTITION BY id ORDER BY created DESC) = 1
     """
-    return {row["trace_id"]: row["reasoning"] for row in store.rows(query, {"ids": ids})}
+    return {row["id"]: row["reasoning"] for row in store.rows(query, {"ids": ids})}
 
 
-def _stored(store: Store, ids: list[str]) -> dict[str, list[list[dict[str, Any]]]]:
+def _stored(store: Store, ids: list[str], subject: str) -> dict[str, list[list[dict[str, Any]]]]:
     """Return the cuts that the store holds of each trace, the latest first; a run writes all clauses of a text."""
     query = """
-        SELECT * FROM raw.clauses WHERE subject = 'trace' AND subject_id IN (SELECT unnest($ids::VARCHAR[]))
+        SELECT * FROM raw.clauses WHERE subject = $subject AND subject_id IN (SELECT unnest($ids::VARCHAR[]))
         ORDER BY subject_id, created DESC, run_id, n
     """
     found: dict[str, list[list[dict[str, Any]]]] = {}
     for (subject_id, _, _), rows in groupby(
-        store.rows(query, {"ids": ids}), key=lambda row: (row["subject_id"], row["created"], row["run_id"])
+        store.rows(query, {"ids": ids, "subject": subject}),
+        key=lambda row: (row["subject_id"], row["created"], row["run_id"]),
     ):
         found.setdefault(subject_id, []).append(list(rows))
     return found
 
 
-def _of_text(subject_id: str, text: str, stored: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _of_text(subject_id: str, text: str, stored: list[list[dict[str, Any]]], subject: str) -> list[dict[str, Any]]:
     """Return the latest stored cut that is one of this text, which a new reader may have read anew; else a new one."""
     for rows in stored:
         if _is_cut(text, rows):
@@ -118,7 +120,7 @@ def _of_text(subject_id: str, text: str, stored: list[list[dict[str, Any]]]) -> 
     return [
         {
             "clause_id": content_id(subject_id, span.start, span.end, span.text),
-            "subject": "trace",
+            "subject": subject,
             "subject_id": subject_id,
             "n": n,
             "start_char": span.start,

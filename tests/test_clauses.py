@@ -194,8 +194,8 @@ def test_of_two_that_record_at_once_one_reuses_what_the_other_wrote(few, monkeyp
     """The other writes between the look into the store and the writing, with another segmenter."""
     look, looked = clauses._stored, []
 
-    def slow(store, ids):
-        found = look(store, ids)
+    def slow(store, ids, subject):
+        found = look(store, ids, subject)
         if not looked:
             looked.append(True)
             with pytest.MonkeyPatch.context() as patch:

@@ -254,7 +254,7 @@ def test_a_trace_that_is_read_anew(own):
     kept = members(store, "d", "1.1.0")
     changed, lost = [r for r in row if ("default", r["trace_id"]) in kept][:2]
     append(store, "traces", [changed | {"reasoning": "Other words.", "parser": "next"}])
-    append(store, "traces", [lost | {"answer": None, "reason": "two answers", "parser": "next"}])
+    append(store, "traces", [lost | {"answer": None, "reason": "two answers", "valid": False, "parser": "next"}])
     found = diff(store, "d@1.1.0", "excellent")._asdict()
     assert counted(found, "removed") == {"can no longer be read: two answers": splits_of(store, [lost["trace_id"]])}
     told = {r["id"]: r["reason"] for r in found["rows"] if r["fate"] == "changed"}

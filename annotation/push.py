@@ -161,7 +161,8 @@ def push(
     with run(store, "annotate push", {"name": this.name, **ready.scheme._asdict()}) as running:
         if not found:
             rounds.write(store, this, running.id)
-        rounds.place(store, found or this, ready.drawn, running.id)
+        if not rounds.placed(store, this.name):
+            rounds.place(store, this, ready.drawn, running.id)
         rows = rounds.placed(store, this.name)
         made = _datasets(remote, this, {row["everybody"] for row in rows})
         if made != found:

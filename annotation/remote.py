@@ -161,10 +161,10 @@ def _told(url: str) -> Iterator[None]:
 
     try:
         yield
-    except UnauthorizedError as e:
-        raise ServerError(f"{url}: the server does not take this ARGILLA_API_KEY") from e
     except (httpx.HTTPError, httpx.InvalidURL) as e:
         raise ServerError(f"{url}: {type(e).__name__}: {e}; the same command goes on from here") from e
     except ArgillaError as e:
         cause = e.__cause__ or e
+        if isinstance(cause, UnauthorizedError):
+            raise ServerError(f"{url}: the server does not take this key (ARGILLA_API_KEY)") from e
         raise ServerError(f"{url}: {type(cause).__name__}: {' '.join(str(cause).split())[:500]}") from e

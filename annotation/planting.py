@@ -1,7 +1,6 @@
 """Planted clauses, whose truth is known, so that the experts can be measured.
 
 One stands in the place of a clause of a drawn text, in every record of that text, so that nothing gives it away.
-<<<<<<< HEAD
 Either the user's file names it, or a clause that says one direction is turned round by rule. A clause turned round is
 taken to be FALSE: that holds where the clause was true, so only texts are used whose answer is right and whose grade,
 if there is one, is excellent, and few clauses of a text.

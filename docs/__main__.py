@@ -21,7 +21,8 @@ what is said below. Rows are never changed: a correction is a new row, and `raw`
 digits of sha256 over the fields that name the row, joined by U+001F.
 
 What experts are asked lies in `clauses`, `rounds` and `placed` ([Review by experts](review.md)), what they say in
-`verdicts`; `reviewed`, `ratings`, `settled` and `factuality` are worked out of it ([Reading what experts found](factuality.md)).
+`verdicts`; `reviewed`, `ratings`, `settled` and `factuality` are worked out of it
+([Reading what experts found](factuality.md)).
 
 A store can be copied, moved and shared: no absolute path stands in it. Each table has a version number, so "the store
 as it was" is a set of numbers, which every dataset's `manifest.json` holds.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import BadInput
-from curation.reading import is_valid, read_grade, read_trace
+from curation.reading import read_grade, read_trace
 
 KINDS = ("generator", "critic")
 

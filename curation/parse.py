@@ -56,5 +56,4 @@ def _read(kind: str, item: dict[str, Any]) -> dict[str, Any]:
         "label": trace.answer,
         "reason": trace.reason,
         "think": trace.think,
-        "valid": is_valid(trace),
     }

@@ -293,7 +293,7 @@ def test_what_stands_in_the_way_is_said(own, tmp_path):
         build(own, "thirds", "../d")
     with pytest.raises(
         RecipeError,
-        match="shipped are blind, consistent, direct, excellent, expert_clean, good_or_better, hard_first, no_answer_leak, thirds",
+        match="shipped are blind, .*expert_clean, .*no_answer_leak, thirds",
     ):
         build(own, "nope", "d")
     with pytest.raises(RecipeError, match=r"nope.sql"):

@@ -38,7 +38,7 @@ $(BIN)/python:
 	$(PIP) install --upgrade pip
 
 $(BASE): pyproject.toml $(PINS) | $(BIN)/python
-	$(PIP) install -c $(PINS) -e .
+	$(PIP) install -c $(PINS) -e '.[annotate]'
 	touch $@
 
 $(TESTS): $(BASE)

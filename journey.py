@@ -5,10 +5,7 @@ It is what `synthpert demo` runs, against the scripted model of a rehearsal.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +43,8 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
         say: called with a line before each step.
 
     Returns:
-        The funnel (a row a split, with `in_dataset`), and the version that was built.
+        The funnel (a row a split, with `in_dataset`), the review (null: this machine has no annotation server), and the
+        version that was built.
 
     Raises:
         BadInput: the folder holds something else than a former demo.
@@ -54,6 +52,7 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
     from curation.asking.requests import endpoint
     from curation.asking.stage import How
     from curation.checks.running import check
+    from curation.environ import environ
     from curation.examples import ingest
     from curation.grades import grade
     from curation.rehearsal.server import serve
@@ -65,7 +64,10 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
 
     _begin(out)
     how = How(quiet=quiet)
-    with serve(fail=0.02, malformed=0.03, faults=0.07, lookalikes=0.1) as server, _environment(server.base_url):
+    with (
+        serve(fail=0.02, malformed=0.03, faults=0.07, lookalikes=0.1) as server,
+        environ(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="rehearsal"),
+    ):
         if data is None:
             write_benchmark(data := out / "benchmark")
         store = Store(out / "store", create=True)
@@ -78,11 +80,26 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
     checked = check(store, quiet=True)
     found = ", ".join(f"{r['found']} {r['check']}" for r in checked["by"] if r["found"])
     say(f"4. check: {checked['traces']:,} traces, {found}")
+    reviewed = _review(store, out, say)
     built = build(store, "excellent", NAME, out=out / f"{NAME}-1.0.0")
-    say(f"5. build: {built.name} {built.version}")
+    say(f"6. build: {built.name} {built.version}")
     kept = {s: sum(r["n"] for r in built.rows if r["split"] == s and r["side"] != "test") for s in _splits(built)}
     funnel = [{**row, "in_dataset": kept[row["split"]]} for row in store.rows("FROM funnel")]
-    return {"funnel": funnel, "version": built._asdict()}
+    return {"funnel": funnel, "review": reviewed, "version": built._asdict()}
+
+
+def _review(store: Any, out: Path, say: Any) -> dict[str, Any] | None:
+    from annotation.rehearsed import review
+    from curation.errors import SynthpertError
+
+    try:
+        done = review(store, out / "annotation-server", say)
+    except SynthpertError as e:  # a machine without the server's environment goes on without a review
+        say(f"5. review: skipped: {e}")
+        return None
+    said = f"{done['submitted']:,} verdicts of three scripted experts in Argilla"
+    say(f"5. review: {done['clauses']:,} clauses of {done['texts']:,} traces, {said}")
+    return {key: done[key] for key in ("name", "texts", "clauses", "submitted")}
 
 
 def _splits(built: Any) -> list[str]:
@@ -99,23 +116,12 @@ def _begin(out: Path) -> None:
     (out / MARK).touch()
 
 
-@contextmanager
-def _environment(base_url: str) -> Iterator[None]:
-    """Ask the rehearsal server and nobody else, whatever the user's own settings are."""
-    own = {k: os.environ.get(k) for k in ("OPENAI_BASE_URL", "OPENAI_API_KEY")}
-    os.environ.update(OPENAI_BASE_URL=base_url, OPENAI_API_KEY="rehearsal")
-    try:
-        yield
-    finally:
-        for key, value in own.items():
-            os.environ.pop(key) if value is None else os.environ.update({key: value})
-
-
 def _summary(result: dict[str, Any], out: Path) -> str:
     from curation.printing import table
 
     folder, store = result["version"]["out"], out / "store"
     about = ", about a made-up benchmark" if (out / "benchmark").exists() else ""
+    review = f"\n  synthpert --store {store} annotate report --out {out / 'review.html'}" if result["review"] else ""
     return f"""
 {table(result["funnel"])}
 
@@ -124,7 +130,7 @@ The dataset is in {folder}. Read it with:
   load_dataset({folder!r}, "default")         # or "rpe1_holdout"
 
 Every trace is simulated: a scripted model wrote it{about}. Next, look around:
-  synthpert --store {store} report --out {out / "report.html"}
+  synthpert --store {store} report --out {out / "report.html"}{review}
   synthpert --store {store} sql "SELECT grade, count(*) FROM traces GROUP BY grade"
   synthpert --store {store} build thirds --name {NAME}-thirds --out {out / (NAME + "-thirds")}
 With PerturbQA's files and a model's address and key (OPENAI_BASE_URL, OPENAI_API_KEY):

@@ -27,7 +27,10 @@ from curation.traces import generate
 EXPERTS = {"ada": (0.95, 0.0), "ben": (0.9, 0.1), "cyd": (0.8, 0.2)}  # accuracy, bias to TRUE
 KEY = "sk-secret-canary-5f1e"
 COMMAND = [sys.executable, "-m", "synthpert"]
-SHARE = f"{sys.prefix}/share"  # where the annotation server's environment is made, once for all runs of the tests
+# the annotation server's environment takes a minute and a package index to make: once for all runs of the tests, and
+# only where it is asked for; elsewhere the demo is without a review
+SERVER = os.environ.get("SERVER_TESTS") == "required"
+os.environ |= {"XDG_DATA_HOME": f"{sys.prefix}/share"} if SERVER else {"XDG_DATA_HOME": os.devnull}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,6 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     for name in ("ARGILLA_API_URL", "ARGILLA_API_KEY", "ARGILLA_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", SHARE)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
@@ -131,19 +133,15 @@ def reviewed(filled, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server_environment():
-    """Make the annotation server's environment, about a minute and a package index: only where it is asked for."""
-    if os.environ.get("SERVER_TESTS") != "required":
+    """Make the annotation server's environment, where it is asked for."""
+    if not SERVER:
         pytest.skip("SERVER_TESTS=required runs the tests against a real annotation server")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_DATA_HOME", SHARE)
-        return interpreter()
+    return interpreter()
 
 
 @pytest.fixture(scope="session")
 def argilla(server_environment, tmp_path_factory):
     """A running annotation server with the owner `owner` and the annotators `ana` and `ben`."""
     users = [User("owner", "owner"), User("ana", "annotator"), User("ben", "annotator")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_DATA_HOME", SHARE)
-        with serving(tmp_path_factory.mktemp("argilla") / "data", users) as served:
-            yield served
+    with serving(tmp_path_factory.mktemp("argilla") / "data", users) as served:
+        yield served

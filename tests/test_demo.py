@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND
+from conftest import COMMAND, SERVER
+
+from curation.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +54,27 @@ print(json.dumps(counts))
         assert sides["train"] >= 60 and sides["validation"] >= 5 and sides["test"] >= 60
 
 
+def test_without_the_servers_environment_the_review_is_one_line(demo):
+    told = [line for line in demo[1].stderr.splitlines() if line.startswith("5. review")]
+    assert len(told) == 1
+    if not SERVER:
+        assert "skipped: the annotation server's environment cannot be made" in told[0]
+        assert "annotate report" not in demo[1].stdout
+
+
+def test_three_experts_judge_through_a_real_server(server_environment, demo):
+    clauses = int(re.search(r"^5\. review: (\d+) clauses of 20 traces, \d+ verdicts", demo[1].stderr, re.M)[1])
+    store = Store(demo[0] / "store")
+    assert store.rows("SELECT count(*) AS n FROM placed")[0]["n"] == clauses >= 60
+    found = store.rows("SELECT count(*) AS n, avg(factuality) AS f FROM traces WHERE clauses_rated > 0")[0]
+    assert found["n"] >= 15 and 0.5 < found["f"] < 1, "the scripted model is mostly right, and not always"
+    card = (demo[0] / "perturb-traces-1.0.0" / "README.md").read_text()
+    assert "No expert has looked" not in card and "sentence by sentence" in card
+
+
 def test_what_it_says_to_type_next_works(demo, run):
     lines = [line.strip() for line in demo[1].stdout.splitlines() if line.startswith("  synthpert --store")]
-    assert len(lines) == 3
-    import shlex
-
+    assert len(lines) == 3 + SERVER
     for line in lines:
         done = run(*shlex.split(line)[1:], cwd=demo[0].parent)
         assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ from pathlib import Path
 from curation import locks
 from curation.errors import ServerError
 
+CANNOT = "the annotation server's environment cannot be made"
 INSTEAD = "a full Argilla deployment does as well: export ARGILLA_API_URL=... ARGILLA_API_KEY=..."
 STEP = 25  # packages between two lines of progress
 
@@ -28,9 +29,17 @@ def interpreter(say: Say = print) -> Path:
         say: takes lines of progress.
 
     Raises:
-        ServerError: no package index can be reached, or it lacks what is needed.
+        ServerError: no package index can be reached, or it lacks what is needed; the folder cannot be written.
     """
     folder = place()
+    try:
+        _made(folder, say)
+    except OSError as e:  # a home that may not be written, a full disk
+        raise ServerError(f"{CANNOT} ({e.filename}: {e.strerror}); {INSTEAD}") from e
+    return _python(folder)
+
+
+def _made(folder: Path, say: Say) -> None:
     if not _ready(folder):
         with locks.lock(lock := folder.with_suffix(".lock")) as first:
             if not first:
@@ -38,7 +47,6 @@ def interpreter(say: Say = print) -> Path:
         with locks.hold(lock) as held:
             if not _ready(folder):
                 _build(folder, held.fileno(), say)
-    return _python(folder)
 
 
 def place() -> Path:
@@ -78,7 +86,7 @@ def _run(command: list[str], held: int, say: Say) -> None:
         said = [line.strip() for line in _told(made.stdout, say)]
     if made.returncode:
         errors = [line for line in said if line.startswith("ERROR")] or said or [f"{command[0]} failed"]
-        raise ServerError(f"the annotation server's environment cannot be made ({errors[-1]}); {INSTEAD}")
+        raise ServerError(f"{CANNOT} ({errors[-1]}); {INSTEAD}")
 
 
 def _told(lines: Iterable[str], say: Say) -> Iterator[str]:

@@ -45,6 +45,7 @@ def locked(
     at: Snapshot | None = None,
     instead: Mapping[str, str] | None = None,
     beside: Mapping[str, pa.Table] | None = None,
+    wanted: Mapping[str, str] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a locked connection with the store's tables and views, and the macros.
 
@@ -53,10 +54,12 @@ def locked(
         at: a snapshot, for the store as it was then.
         instead: SELECTs of views that are to be other than the store's own.
         beside: tables to have as well.
+        wanted: the views to have, if not all of the store's.
     """
     with _made(beside or {}) as con:
-        views.create(con, {**views.texts(), **(instead or {})}, partial(store.relation, at=at, by_arrow=True))
-        macros.create(con)
+        made = {**(views.texts() if wanted is None else wanted), **(instead or {})}
+        views.create(con, made, partial(store.relation, at=at, by_arrow=True))
+        macros.create(con, made)
         yield _lock(con)
 
 
@@ -64,7 +67,7 @@ def locked(
 def locked_tables(tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a locked connection with these tables, the macros that need no others, and nothing else."""
     with _made(tables) as con:
-        macros.create(con, over_views=False)
+        macros.create(con, made=())
         yield _lock(con)
 
 

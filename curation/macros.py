@@ -6,10 +6,12 @@ operator stands on one of its parameters, so that nothing can be bound before it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
+
+from curation import views
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,8 +27,8 @@ def texts() -> Mapping[str, str]:
     return {f.name[:-4]: f.read_text("utf-8") for f in files}
 
 
-def create(con: duckdb.DuckDBPyConnection, *, over_views: bool = True) -> None:
-    """Make the macros on a connection that is not locked yet; without the store's views, those that need none."""
+def create(con: duckdb.DuckDBPyConnection, made: Collection[str] | None = None) -> None:
+    """Make the macros on a connection that is not locked yet; where only some views are made, those that can be."""
     for text in texts().values():
-        if over_views or "AS TABLE" not in text:
+        if made is None or "AS TABLE" not in text or set(made) >= views.needed(text).keys():
             con.execute(" " * FAR + text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from curation import recipes
+from curation import recipes, views
 from curation.recipes import candidates
 from curation.rows import part
 from curation.selection import SPLITS, query
@@ -46,7 +46,7 @@ def _counted(
     store: Store, recipe: recipes.Recipe, split: str, at: Snapshot, params: Mapping[str, object] | None
 ) -> list[dict[str, Any]]:
     found = recipes.choose(store, recipe, split, at, params)
-    with store.session(at) as con:
+    with store.session(at, views.needed("examples")) as con:
         part(con, found, split)
         con.register("narrowed", candidates.table(store, at if found["trace_id"].null_count == 0 else {}))
         counted = con.sql(query("previewed"), params={"split": split}).to_arrow_table().to_pylist()

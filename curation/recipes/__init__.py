@@ -193,7 +193,7 @@ def _checked(store: Store, recipe: Recipe, split: str, at: Snapshot, key: str, f
         SELECT f.id, f.weight, s.example_id, s.trace_id, s.fits, s.simulated, count(*) OVER (PARTITION BY f.id) AS times
         FROM found AS f LEFT JOIN ({SOURCES[key]}) AS s ON s.{key} = f.id ORDER BY f.id
     """
-    with store.session(at) as con:
+    with store.session(at, views.needed("splits")) as con:
         con.register("found", found)
         con.register("narrowed", candidates.table(store, at if key == "trace_id" else {}))
         rows = con.sql(sql, params={"split": split}).to_arrow_table()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LISTED = 500  # rows that are told one by one
 MOVED = {"traces": "new_traces", "grades": "new_grades", "exclusions": "new_exclusions", "clauses": "new_clauses",
          "verdicts": "new_verdicts"}  # fmt: skip
+BOOKS = ("runs", "versions", "members")  # tables that say nothing of a trace
 
 
 class Side(NamedTuple):
@@ -150,10 +151,14 @@ def _states(store: Store, con: duckdb.DuckDBPyConnection, one: Side, two: Side) 
     """Make state_a and state_b: what the traces that are to be looked at were for either version."""
     touched = _touched(store, con, one, two)
     sides = {"a": one, "b": two}
+    found: dict[frozenset[tuple[str, int]], pa.Table] = {}
     for letter, side in sides.items():
-        with _told(side):
-            found = reasons.states(store, side.judge.at, touched, (one.judge.filter, two.judge.filter))
-        con.register(f"known_{letter}", found)
+        as_it_was = frozenset((table, n) for table, n in side.judge.at.items() if table not in BOOKS)
+        if as_it_was not in found:  # two recipes over the same traces: what a trace was is read once
+            with _told(side):
+                filters = (one.judge.filter, two.judge.filter)
+                found[as_it_was] = reasons.states(store, side.judge.at, touched, filters)
+        con.register(f"known_{letter}", found[as_it_was])
     asked = {
         "reread": """SELECT a.trace_id FROM known_a AS a JOIN known_b AS b USING (trace_id)
                      WHERE a.seen AND b.seen AND a.read_at <> b.read_at""",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from curation.store import Store
 
 SHARD_ROWS = 100_000
 GROUP_ROWS = 10_000
+WRITERS = 4  # shards at once: each is a few hundred megabytes
 MANIFEST, CARD = "manifest.json", "README.md"
 
 
@@ -100,11 +103,15 @@ def digests(folder: Path) -> dict[str, str]:
 def _write_shards(folder: Path, side: str, rows: pa.Table) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shards = max(1, -(-rows.num_rows // SHARD_ROWS))
-    for i in range(shards):
+
+    def shard(i: int) -> None:
         # one chunk, one call, one plan of row groups: the bytes depend on these
         part = rows.slice(i * SHARD_ROWS, SHARD_ROWS).combine_chunks()
         file = folder / f"{side}-{i:05}-of-{shards:05}.parquet"
         pq.write_table(part, file, compression="zstd", row_group_size=GROUP_ROWS, write_page_index=True)
+
+    with ThreadPoolExecutor(min(WRITERS, os.cpu_count() or 1)) as pool:
+        list(pool.map(shard, range(shards)))
 
 
 def _prompt_hashes(configs: Sequence[Config]) -> dict[str, list[str]]:

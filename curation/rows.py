@@ -77,19 +77,19 @@ def published(store: Store, chosen: pa.Table, split: str, standard: Prompt, at: 
     params = {"split": split, "system": standard.system, "user": standard.user, "prompt": standard.hash}
     with store.session(at) as con:
         part(con, chosen, split)
-        con.execute("CREATE TEMP TABLE published AS " + query("rows"), params)
-        sides = {
-            side: con.sql(
-                f"SELECT {', '.join(COLUMNS)} FROM published WHERE side = $side ORDER BY trace_id, example_id",
-                params={"side": side},
-            )
-            .to_arrow_table()
-            .cast(SCHEMA)
-            .combine_chunks()
-            for side in SIDES
-        }
+        columns = ", ".join(("side", *COLUMNS))
+        sql = f"SELECT {columns} FROM ({query('rows')}) ORDER BY side, trace_id, example_id"
+        sides = _sides(con.sql(sql, params=params).to_arrow_table())
     _assert_apart(sides, split)
     return sides
+
+
+def _sides(rows: pa.Table) -> dict[str, pa.Table]:
+    """Cut rows in the order of their sides, without a copy: they may be gigabytes."""
+    counted = {r["values"]: r["counts"] for r in rows["side"].value_counts().to_pylist()}
+    starts = {side: sum(n for other, n in counted.items() if other < side) for side in SIDES}
+    plain = rows.drop_columns("side").cast(SCHEMA)
+    return {side: plain.slice(starts[side], counted.get(side, 0)) for side in SIDES}
 
 
 def part(con: duckdb.DuckDBPyConnection, chosen: pa.Table, split: str) -> None:

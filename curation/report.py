@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from curation import pages, plots, recipes
+from curation import pages, plots, recipes, views
 from curation.errors import RecipeError
 from curation.plots import Bar, Stack, percent
 from curation.reading import GRADES
@@ -82,24 +82,23 @@ def numbers(store: Store, seed: int = 0) -> dict[str, Any]:
     candidates or a recipe), a count a label, and `why` where a recipe has none.
     """
     at = store.snapshot()
-
-    def rows(sql: str) -> list[dict[str, Any]]:
-        return store.sql(sql, at=at).to_pylist()
-
-    names = ("kept", "graded", "reasons", "lengths", "critics_grades", "agreement")
+    names = ("kept", "graded", "reasons", "lengths", "critics_grades", "agreement", "candidate_labels")
+    asked = {"held": query("held"), "funnel": "FROM funnel", "spend": "FROM spend", **{n: query(n) for n in names}}
+    with store.session(at) as con:  # one for all: making the views takes longer than most queries
+        rows = {name: con.sql(sql).to_arrow_table().to_pylist() for name, sql in asked.items()}
+    balance = _balance(store, rows.pop("candidate_labels"), at)
     return {
-        "held": rows(query("held"))[0],
-        "funnel": rows("FROM funnel"),
-        "spend": rows("FROM spend"),
-        **{name: rows(query(name)) for name in names},
-        "balance": _balance(store, rows(query("candidate_labels")), at),
-        "samples": {name: sample(store, SAMPLES, where, seed=seed, at=at) for name, where in CHOSEN.items()},
+        **rows,
+        "held": rows["held"][0],
+        "balance": balance,
+        "samples": {name: sample(store, SAMPLES, where, seed=seed, at=at, own=False) for name, where in CHOSEN.items()},
     }
 
 
 def _balance(store: Store, before: list[dict[str, Any]], at: Snapshot) -> list[dict[str, Any]]:
     """Return the labels of each split before and after each shipped recipe."""
     found = []
+    recipes.preload(store, recipes.shipped(), at)
     for split in SPLITS if before else ():
         counts = _fold((r for r in before if r["split"] == split), "rows", "label")
         found += [{"split": split, "rows": k, **counts.get(k, {}), "why": None} for k in ("train side", "candidates")]
@@ -113,7 +112,7 @@ def _chosen(store: Store, name: str, split: str, at: Snapshot) -> dict[str, Any]
         chosen = recipes.choose(store, recipes.load(name), split, at)
     except RecipeError as e:
         return {"why": str(e)}
-    with store.connect(at) as con:
+    with store.session(at, views.needed("examples")) as con:
         con.register("chosen", chosen)
         counted = con.sql("SELECT label, count(*) FROM chosen JOIN examples USING (example_id) GROUP BY label")
         return {**dict(counted.fetchall()), "why": None}

@@ -14,7 +14,7 @@ from curation.store import Snapshot, Store
 
 
 def sample(
-    store: Store, n: int, where: str | None = None, *, seed: int = 0, at: Snapshot | None = None
+    store: Store, n: int, where: str | None = None, *, seed: int = 0, at: Snapshot | None = None, own: bool = True
 ) -> list[dict[str, Any]]:
     """Return up to n traces that fit a user's condition, in the order of sha256(seed, trace_id).
 
@@ -24,6 +24,7 @@ def sample(
         where: a condition over the columns of `traces`; None for all.
         seed: another seed is another sample.
         at: a snapshot, for the store as it was then.
+        own: the condition is the user's, and not one of this project's.
 
     Returns:
         Rows of sql/queries/sampled.sql.
@@ -35,7 +36,9 @@ def sample(
         SELECT trace_id FROM traces WHERE {condition("true" if where is None else where)}
         ORDER BY sha256(concat_ws(chr(31), $seed, trace_id)) LIMIT $n
     """
-    ids = answer(store, sql, {"seed": str(seed), "n": n}, at=at)["trace_id"].to_pylist()
+    params = {"seed": str(seed), "n": n}
+    found = answer(store, sql, params, at=at) if own else store.sql(sql, params, at)
+    ids = found["trace_id"].to_pylist()
     return store.sql(query("sampled"), {"ids": ids}, at).to_pylist()
 
 

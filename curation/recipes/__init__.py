@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +116,12 @@ def values(recipe: Recipe, given: Mapping[str, object] | None = None) -> dict[st
     return bind(recipe.parameters(), given, recipe.place)
 
 
+def preload(store: Store, names: Iterable[str], at: Snapshot) -> None:
+    """Read at once the candidates' columns that several shipped recipes use, as each of them is about to be run."""
+    used = (candidates.used(store, r.sql, {**values(r), GIVEN: ""}) for r in map(load, names))
+    candidates.table(store, at, frozenset().union(*used))
+
+
 def choose(
     store: Store, recipe: Recipe, split: str, at: Snapshot, params: Mapping[str, object] | None = None
 ) -> pa.Table:
@@ -158,7 +164,7 @@ def _asked(store: Store, recipe: Recipe, at: Snapshot, given: Mapping[str, objec
     try:
         if recipe.own:
             return answer_recipe(store, recipe.sql, given, split, at, SECONDS)
-        return candidates.asked(store, recipe.sql, given, split, at, SECONDS)  # what is shipped is known to end
+        return candidates.answered(store, recipe.sql, given, split, at, SECONDS)  # what is shipped is known to end
     except Unsteady as e:
         said = f"{e.said}; instead of random() or LIMIT without ORDER BY, order by sha256(trace_id)"
         raise at_clause(recipe.place, recipe.sql, said, "FROM", "ORDER", "LIMIT") from e

@@ -28,16 +28,25 @@ AS_WRITTEN = (
 )  # fmt: skip
 
 
+HELD = 2  # tables: for a recipe, for what is asked of every row
+_held: list[tuple[Store, Snapshot, pa.Table]] = []
+
+
 def table(store: Store, at: Snapshot, columns: frozenset[str] = frozenset()) -> pa.Table:
-    """Return the candidates of every split, with the columns ALWAYS and these."""
-    return _table(store, frozenset(at.items()), tuple(dict.fromkeys([*ALWAYS, *sorted(columns)])))
+    """Return the candidates of every split, with the columns ALWAYS and these, maybe in an order of their own.
 
-
-@lru_cache(maxsize=2)  # for the recipe, for what is asked of every row; both splits share them
-def _table(store: Store, at: frozenset[tuple[str, int]], columns: tuple[str, ...]) -> pa.Table:
+    The last that were asked for are kept: both splits of a recipe share one, and so do all recipes of a report.
+    """
+    wanted = list(dict.fromkeys([*ALWAYS, *sorted(columns)]))
     if not at:
-        return none(store).select(columns)
-    return store.sql(f"SELECT {', '.join(columns)} FROM candidates", at=dict(at))
+        return none(store).select(wanted)
+    for whose, when, rows in _held:
+        if whose is store and when == at and set(wanted) <= set(rows.column_names):
+            return rows.select(wanted)
+    found = store.sql(f"SELECT {', '.join(wanted)} FROM candidates", at=at)
+    _held.append((store, dict(at), found))
+    del _held[:-HELD]
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -46,8 +55,18 @@ def none(store: Store) -> pa.Table:
     return store.sql("FROM candidates", at={})
 
 
+def answered(store: Store, sql: str, params: Mapping[str, Any], split: str, at: Snapshot, seconds: float) -> pa.Table:
+    """Answer a shipped recipe for one split, on a locked connection.
+
+    Raises:
+        RefusedSQL: it does not run.
+    """
+    with _over(store, at, table(store, at, used(store, sql, params)), split, sql) as con:
+        return ask(con, sql, params, seconds=seconds)
+
+
 def asked(store: Store, sql: str, params: Mapping[str, Any], split: str, at: Snapshot, seconds: float) -> pa.Table:
-    """Answer a recipe for one split, on a locked connection.
+    """Answer a recipe of the user's for one split, on a locked connection.
 
     Raises:
         RefusedSQL: it does not run.
@@ -82,18 +101,22 @@ def used(store: Store, sql: str, params: Mapping[str, Any]) -> frozenset[str]:
 
     Args:
         store: the store; nothing of it is read.
-        sql: a query that was asked on a locked connection before, and so reads nothing else.
-        params: values of its $names.
+        sql: a shipped query, or one that was asked on a locked connection before, and so reads nothing else.
+        params: values of its $names; the split does not matter.
     """
+    return _used(store, sql, tuple(sorted({**params, "split": ""}.items())))
+
+
+@lru_cache(maxsize=32)
+def _used(store: Store, sql: str, params: tuple[tuple[str, Any], ...]) -> frozenset[str]:
     beside = {name: text for name, text in _beside(sql).items() if name != "candidates"}
     with store.session({}, beside) as con:
         con.register("none", none(store))
         con.execute("CREATE TABLE candidates AS FROM none")
         macros.create(con, beside)
         con.execute(f"SET disabled_optimizers='{','.join(AS_WRITTEN)}'")
-        statement = f"EXPLAIN (FORMAT json) {sql}"
-        wanted = {k: v for k, v in params.items() if f"${k}" in sql.lower()}
-        plan = json.loads(con.execute(statement, wanted or None).fetchall()[0][1])
+        wanted = {k: v for k, v in params if f"${k}" in sql.lower()}
+        plan = json.loads(con.execute(f"EXPLAIN (FORMAT json) {sql}", wanted or None).fetchall()[0][1])
     return frozenset(column for node in plan for column in _scanned(node))
 
 

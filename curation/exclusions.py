@@ -38,7 +38,7 @@ def exclude(
 
     Args:
         store: the store.
-        run_id: the run whose responses, traces and grades are hidden.
+        run_id: the run whose responses, traces, grades and verdicts are hidden.
         where: a condition over the columns of `traces`.
         reason: why, for whoever asks later.
         undo: take it back.

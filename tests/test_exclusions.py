@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from kit.experts import add
 
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
@@ -43,6 +44,18 @@ def test_a_hidden_run_is_gone_from_every_view_asked_again_and_comes_back(store, 
     assert counts(store)["traces"] == before["traces"] == 30
     reasons = store.rows("SELECT reason FROM raw.exclusions ORDER BY created")
     assert [r["reason"] for r in reasons] == ["wrong model", "it was right"]
+
+
+def test_a_hidden_pull_takes_its_verdicts_along(reviewed, tmp_path):
+    own = Store(shutil.copytree(reviewed, tmp_path / "store"))
+    rated = "SELECT sum(clauses_rated)::INT AS n FROM traces"
+    before = own.rows(rated)
+    pull = own.rows("SELECT run_id FROM verdicts LIMIT 1")[0]["run_id"]
+    add(own, "runs", [{"run_id": pull, "command": "annotate pull"}])
+    exclude(own, run_id=pull, reason="the wrong team")
+    assert own.rows(rated) == [{"n": 0}] and own.rows("SELECT count(*) AS n FROM verdicts") == [{"n": 0}]
+    exclude(own, run_id=pull, reason="the right one after all", undo=True)
+    assert own.rows(rated) == before and before[0]["n"] > 100
 
 
 def test_traces_that_fit_a_condition_are_hidden_with_their_grades(own):

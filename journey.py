@@ -89,11 +89,11 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
 
 
 def _review(store: Any, out: Path, say: Any) -> dict[str, Any] | None:
-    from annotation.rehearsed import review
+    from annotation.rehearsal import rehearse
     from curation.errors import SynthpertError
 
     try:
-        done = review(store, out / "annotation-server", say)
+        done = rehearse(store, out / "annotation-server", say)
     except SynthpertError as e:  # a machine without the server's environment goes on without a review
         say(f"5. review: skipped: {e}")
         return None

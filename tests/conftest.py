@@ -70,6 +70,18 @@ def ask_json(run):
 
 
 @pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """One demo; its folder, which tests copy before they write to it, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    # the user's own endpoint must not be asked, and their own settings must not matter
+    own = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-own"}
+    env = {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run([*COMMAND, "demo"], capture_output=True, text=True, cwd=folder, env=env)
+    assert done.returncode == 0, done.stderr
+    return folder / "demo", done
+
+
+@pytest.fixture(scope="session")
 def benchmark(tmp_path_factory):
     """The folder of a tiny made-up benchmark."""
     folder = tmp_path_factory.mktemp("benchmark")

@@ -4,26 +4,14 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from conftest import COMMAND, SERVER
+from conftest import SERVER
 
 from curation.store import Store
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """One demo, run once; its folder and what it printed."""
-    folder = tmp_path_factory.mktemp("demo")
-    root = str(Path(__file__).parent.parent)
-    # the user's own endpoint must not be asked, and their own settings must not matter
-    env = {**os.environ, "PYTHONPATH": root, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-own"}
-    done = subprocess.run([*COMMAND, "demo"], capture_output=True, text=True, cwd=folder, env=env)
-    assert done.returncode == 0, done.stderr
-    return folder / "demo", done
 
 
 def test_it_ends_with_the_funnel_the_call_and_what_is_next(demo):
@@ -81,9 +69,11 @@ def test_what_it_says_to_type_next_works(demo, run):
 
 
 def test_it_begins_afresh_in_its_own_folder_and_in_no_other(demo, run, tmp_path):
-    (demo[0] / "left-over").touch()
-    assert run("demo", cwd=demo[0].parent).returncode == 0
-    assert not (demo[0] / "left-over").exists()
+    mine = shutil.copytree(demo[0], tmp_path / "demo")
+    (mine / "left-over").touch()
+    done = run("demo", "--data", "nowhere")  # it ends where it would read that, and has begun by then
+    assert done.returncode == 1 and "nowhere" in done.stderr
+    assert not (mine / "left-over").exists() and not list((mine / "store").glob("examples/*.parquet"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     done = run("demo", "--out", "mine")

@@ -17,7 +17,7 @@ EXPERTS = {"dora": 0.95, "emil": 0.9, "fina": 0.85}  # name -> how often they ar
 NEEDED = ("argilla", "requests", "sentencex")
 
 
-def review(store: Store, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def rehearse(store: Store, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Have three scripted experts judge a round of the store's traces, through a real Argilla server.
 
     Args:

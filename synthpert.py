@@ -10,7 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 MAKING, LOOKING, SELECTING = (f"curation.commands.{room}" for room in ("making", "looking", "selecting"))
-ANNOTATION = "annotation.commands"
+ANNOTATION, TRAINING = "annotation.commands", "training.commands"
+PREDICTING, RULING, SCORING = (f"eval.commands.{room}" for room in ("predicting", "ruling", "scoring"))
 
 # panel -> verb -> (module that has a function of this name, first line of its docstring); of a verb of two words the
 # first is the group and the second the function
@@ -56,6 +57,22 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "annotate serve": (
             ANNOTATION,
             "Serve Argilla on this machine, for experts to open in a browser, until Ctrl-C.",
+        ),
+    },
+    "Train": {
+        "render": (TRAINING, "Print the tokens that rows of a dataset are trained on, as text in two colours."),
+        "train": (TRAINING, "Train a LoRA adapter on a dataset; the same command goes on where a stopped one was."),
+        "merge": (TRAINING, "Merge an adapter into its base model, and prove that it answers as before."),
+    },
+    "Score": {
+        "predict": (PREDICTING, "Ask a model about a side of a dataset."),
+        "score": (SCORING, "Score predictions, with intervals, beside what trivial rules get."),
+        "compare": (SCORING, "Tell where two models differ: paired differences, and which examples changed."),
+        "tables": (SCORING, "Print the paper's Tables 1 to 4 with our rows beside the published ones."),
+        "baselines": (RULING, "Score rules that need no model on a dataset's test side: what any model must beat."),
+        "audit": (
+            RULING,
+            "Tell what of a dataset's test side leaks from train, how far copying gets, and which part is clean.",
         ),
     },
 }

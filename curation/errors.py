@@ -56,5 +56,9 @@ class ServerError(SynthpertError):
     """The annotation server cannot be made, started or reached."""
 
 
+class TrainingStopped(SynthpertError):
+    """The machine has no more memory or disk for a training; what stands on disk is whole."""
+
+
 class Interrupted(SynthpertError):
     """The user or a limit stopped the work before its end; exit status 3."""

@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.errors import VersionError
+from curation.published import MANIFEST
 from curation.rows import SIDES, Config
 from curation.store import Store
 
 SHARD_ROWS = 100_000
 GROUP_ROWS = 10_000
 WRITERS = 4  # shards at once: each is a few hundred megabytes
-MANIFEST, CARD = "manifest.json", "README.md"
+CARD = "README.md"
 
 
 def check(store: Store, out: Path) -> Path:

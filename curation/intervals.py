@@ -43,10 +43,22 @@ def bootstrap(counts: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray])
     """
     import numpy as np
 
-    n = len(counts)
-    drawn = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), RESAMPLES)
+    return ends(statistic(np.tensordot(draws(len(counts)), counts, 1)), len(counts))
+
+
+def draws(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
+    """Return how often each of n clusters is in each resample: (resamples, n)."""
+    import numpy as np
+
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples)
+
+
+def ends(values: np.ndarray, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a statistic from its values in resamples of n clusters; NaN are left out."""
+    import numpy as np
+
     tail = _tail(n)
-    low, high = np.nanquantile(statistic(np.tensordot(drawn, counts, 1)), [tail, 1 - tail])
+    low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 

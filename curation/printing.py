@@ -54,6 +54,14 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join([line(head), line(["-" * w for w in width]), *map(line, cells)])
 
 
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a table of GitHub's Markdown."""
+    if not rows:
+        return "(no rows)"
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(v) for v in r.values()] for r in rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
 def _fit(width: list[int]) -> list[int]:
     """Make the widest columns narrower until a line fits the terminal; as wide as they are where there is none."""
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6

@@ -23,6 +23,7 @@ from curation.rehearsal.world import write_benchmark
 from curation.selection import Selection
 from curation.store import Store
 from curation.traces import generate
+from curation.versions import build
 
 EXPERTS = {"ada": (0.95, 0.0), "ben": (0.9, 0.1), "cyd": (0.8, 0.2)}  # accuracy, bias to TRUE
 KEY = "sk-secret-canary-5f1e"
@@ -121,6 +122,21 @@ def filled(benchmark, tmp_path_factory):
         grade(store, some, endpoint("m"), how=How(quiet=True))
     check(store, quiet=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(benchmark, tmp_path_factory):
+    """The folder of a small version of the dataset `traces`; tests copy it before they write to it."""
+    folder = tmp_path_factory.mktemp("dataset")
+    store = Store(folder / "store", create=True)
+    ingest(store, benchmark)
+    some = Selection(per_label=60)
+    with serve() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_BASE_URL", server.base_url)
+        patch.setenv("OPENAI_API_KEY", KEY)
+        generate(store, some, endpoint("m"), approach="explain", how=How(quiet=True))
+        grade(store, some, endpoint("m"), how=How(quiet=True))
+    return Path(build(store, "excellent", "traces", out=folder / "traces-1.0.0").out)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
-
 from curation import interrupts
 from curation.asking import transport
 from curation.asking.journal import Journal
@@ -205,23 +203,7 @@ class _Work:
         return True
 
     def keep_reply(self, request: Request, request_id: str, reply: transport.Reply, attempt: int) -> None:
-        self.journal.write(
-            {
-                "request_id": request_id,
-                "subject_id": request.subject_id,
-                "stage": request.stage,
-                "provider": self.endpoint.provider,
-                "model": self.endpoint.model,
-                "params": orjson.dumps(self.endpoint.params, option=orjson.OPT_SORT_KEYS).decode(),
-                "messages": request.messages,
-                "sample": request.sample,
-                "prompt": request.prompt.name,
-                "prompt_hash": request.prompt.hash,
-                "outcome_shown": request.outcome_shown,
-                "attempt": attempt,
-                **reply.columns,
-            }
-        )
+        self.journal.write(request.row(request_id, self.endpoint, attempt) | reply.columns)
         if reply.failure is None:
             price, sofar = reply.columns.get("usd"), self.count.usd
             self.count.usd = None if price is None or sofar is None else sofar + price

@@ -66,18 +66,38 @@ class Request(NamedTuple):
         }
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
+    def row(self, request_id: str, endpoint: Endpoint, attempt: int) -> dict[str, Any]:
+        """Return the columns of `responses` that tell what was asked, and of whom."""
+        return {
+            "request_id": request_id,
+            "subject_id": self.subject_id,
+            "stage": self.stage,
+            "provider": endpoint.provider,
+            "model": endpoint.model,
+            "params": orjson.dumps(endpoint.params, option=orjson.OPT_SORT_KEYS).decode(),
+            "messages": self.messages,
+            "sample": self.sample,
+            "prompt": self.prompt.name,
+            "prompt_hash": self.prompt.hash,
+            "outcome_shown": self.outcome_shown,
+            "attempt": attempt,
+        }
 
-def endpoint(model: str, params: dict[str, Any] | None = None, *, keyless: bool = False) -> Endpoint:
+
+def endpoint(
+    model: str, params: dict[str, Any] | None = None, *, keyless: bool = False, base_url: str | None = None
+) -> Endpoint:
     """Return where a model is asked, from ./synthpert.toml and OPENAI_BASE_URL and OPENAI_API_KEY.
 
     A model's own table in the file goes before OPENAI_BASE_URL, so that a generator and a critic may live at
-    two addresses. `keyless` asks for no key, for who only wants to know where and at what price.
+    two addresses; `base_url` goes before both. `keyless` asks for no key, for who only wants to know where and at what
+    price.
 
     Raises:
         EndpointError: no key, or an address that is none.
     """
     given = model_settings(model)
-    base_url = given.get("base_url") or os.environ.get("OPENAI_BASE_URL") or OPENAI
+    base_url = base_url or given.get("base_url") or os.environ.get("OPENAI_BASE_URL") or OPENAI
     try:
         place = urlsplit(base_url)
         port = place.port

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -16,6 +16,25 @@ from curation.selection import query
 from curation.store import Store
 
 READ_AT_ONCE = 5_000  # responses
+
+
+class Ask(Protocol):
+    """What asks the requests of a stage: `engine.ask`, or a model in this process that keeps to the same form."""
+
+    def __call__(
+        self,
+        requests: Iterable[Request],
+        endpoint: Endpoint,
+        journal: Journal,
+        *,
+        known: Known,
+        concurrency: int,
+        timeout: float,
+        learn: Callable[[], set[str]],
+        tell: Callable[[Asked], None],
+    ) -> Asked:
+        """Ask what is not known; see `engine.ask`."""
+        ...
 
 
 class How(NamedTuple):
@@ -35,6 +54,7 @@ def ask_stage(
     total: int,
     run_id: str,
     how: How,
+    engine: Ask = ask,
 ) -> Asked:
     """Ask a stage's requests, but for those that the store knows the answer of.
 
@@ -46,6 +66,7 @@ def ask_stage(
         total: how many there are.
         run_id: the run.
         how: limits and habits.
+        engine: what asks them.
     """
     settle(store)
     journal, progress = Journal(store, run_id), Progress(stage, total, quiet=how.quiet)
@@ -53,7 +74,7 @@ def ask_stage(
     known.answered |= neighbours.answered()
     in_flight = min(how.concurrency, max(total, 1))
     try:
-        return ask(
+        return engine(
             # two runs that ask the same in the same order would always be at the same place
             requests(bool(neighbours.read)),
             target,

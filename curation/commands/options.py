@@ -77,14 +77,14 @@ def the_model(model: Model, param: Param = None) -> Any:
     """Return the Endpoint of a model, with the parameters of its answers."""
     from curation.asking.requests import endpoint
 
-    return endpoint(model, _params(param))
+    return endpoint(model, params_of(param))
 
 
 def the_host(model: Model, param: Param = None) -> Any:
     """Return the Endpoint of a model that is not going to be asked, so that it needs no key."""
     from curation.asking.requests import endpoint
 
-    return endpoint(model, _params(param), keyless=True)
+    return endpoint(model, params_of(param), keyless=True)
 
 
 def habits(
@@ -135,7 +135,12 @@ def settings(given: list[str] | None) -> dict[str, str]:
     return found
 
 
-def _params(given: list[str] | None) -> dict[str, Any]:
+def params_of(given: list[str] | None) -> dict[str, Any]:
+    """Return the parameters of the answer that --param names; a value that is no JSON is a text.
+
+    Raises:
+        BadInput: one is no KEY=VALUE, or is not a parameter of the answer.
+    """
     found = {}
     for pair in given or ():
         key, equals, value = pair.partition("=")

@@ -1,0 +1,1 @@
+"""The thin trainer: a published dataset in, a LoRA adapter out."""

@@ -19,6 +19,7 @@ def test_it_ends_with_the_funnel_the_call_and_what_is_next(demo):
         assert words in out.splitlines()[1]
     assert "load_dataset('demo/perturb-traces-1.0.0', \"default\")" in out
     assert "synthpert ingest PATH" in out
+    assert "7. train: a tiny model on" in demo[1].stderr and (demo[0] / "tiny-lora" / "README.md").exists()
     funnel = [line.split() for line in out.splitlines() if line.startswith(("default", "rpe1_holdout"))]
     for _, *steps in funnel:
         asked, answered, parsed, correct, graded, excellent, kept = map(int, steps)
@@ -59,9 +60,20 @@ def test_three_experts_judge_through_a_real_server(server_environment, demo):
     assert "No expert has looked" not in card and "sentence by sentence" in card
 
 
+def test_both_models_are_scored_beside_what_rules_get(demo):
+    told = re.search(
+        r"^8\. score: balanced accuracy of rehearsal-model (0\.\d+), tiny-model\+tiny-lora (0\.\d+); "
+        r"the best baseline: [\w-]+ (0\.\d+)$",
+        demo[1].stderr,
+        re.M,
+    )
+    scripted, tiny, best = map(float, told.groups())
+    assert tiny < 0.34 <= best < scripted, "the planted world is what the scripted model knows, and no rule does"
+
+
 def test_what_it_says_to_type_next_works(demo, run):
     lines = [line.strip() for line in demo[1].stdout.splitlines() if line.startswith("  synthpert --store")]
-    assert len(lines) == 3 + SERVER
+    assert len(lines) == 4 + SERVER
     for line in lines:
         done = run(*shlex.split(line)[1:], cwd=demo[0].parent)
         assert done.returncode == 0, done.stderr

@@ -1,0 +1,1 @@
+"""Evaluation: predictions, their scores with intervals and baselines, and what leaks."""

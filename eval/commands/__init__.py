@@ -1,0 +1,1 @@
+"""The commands of evaluation: each parses, calls one function, prints."""

@@ -14,6 +14,7 @@ from typer import Option
 
 MODEL = "rehearsal-model"
 NAME = "perturb-traces"
+TINY = "tiny-lora"
 MARK = ".synthpert-demo"  # in the folder, so that a demo begins afresh in its own folder only
 
 
@@ -43,8 +44,9 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
         say: called with a line before each step.
 
     Returns:
-        The funnel (a row a split, with `in_dataset`), the review (null: this machine has no annotation server), and the
-        version that was built.
+        The funnel (a row a split, with `in_dataset`), the review (null: this machine has no annotation server), the
+        version that was built, the epochs of a tiny model trained on it (none without the extra), and, of
+        `eval.rehearsal`, the predictions on its test side, their scores beside the baselines', and how the two compare.
 
     Raises:
         BadInput: the folder holds something else than a former demo.
@@ -77,15 +79,18 @@ def journey(out: Path, data: Path | None, *, quiet: bool, say: Any) -> dict[str,
         say(f"2. generate: {asked.answered:,} traces by the scripted model, each shown its outcome")
         graded = grade(store, chosen, endpoint(MODEL), how=how)
         say(f"3. grade: {graded.answered:,} grades by the scripted critic")
-    checked = check(store, quiet=True)
-    found = ", ".join(f"{r['found']} {r['check']}" for r in checked["by"] if r["found"])
-    say(f"4. check: {checked['traces']:,} traces, {found}")
-    reviewed = _review(store, out, say)
-    built = build(store, "excellent", NAME, out=out / f"{NAME}-1.0.0")
-    say(f"6. build: {built.name} {built.version}")
+        checked = check(store, quiet=True)
+        found = ", ".join(f"{r['found']} {r['check']}" for r in checked["by"] if r["found"])
+        say(f"4. check: {checked['traces']:,} traces, {found}")
+        reviewed = _review(store, out, say)
+        built = build(store, "excellent", NAME, out=out / f"{NAME}-1.0.0")
+        say(f"6. build: {built.name} {built.version}")
+        trained = _train(Path(built.out or ""), out, say)
+        scored = _score(store, Path(built.out or ""), out, trained, quiet, say)
     kept = {s: sum(r["n"] for r in built.rows if r["split"] == s and r["side"] != "test") for s in _splits(built)}
     funnel = [{**row, "in_dataset": kept[row["split"]]} for row in store.rows("FROM funnel")]
-    return {"funnel": funnel, "review": reviewed, "version": built._asdict()}
+    made = {"funnel": funnel, "review": reviewed, "version": built._asdict(), "trained": trained}
+    return made | {key: scored[key] for key in ("predictions", "scores", "compared")}
 
 
 def _review(store: Any, out: Path, say: Any) -> dict[str, Any] | None:
@@ -100,6 +105,29 @@ def _review(store: Any, out: Path, say: Any) -> dict[str, Any] | None:
     said = f"{done['submitted']:,} verdicts of three scripted experts in Argilla"
     say(f"5. review: {done['clauses']:,} clauses of {done['texts']:,} traces, {said}")
     return {key: done[key] for key in ("name", "texts", "clauses", "submitted")}
+
+
+def _train(dataset: Path, out: Path, say: Any) -> list[dict[str, Any]]:
+    from training.rehearsal import can_train, rehearse
+
+    if not can_train():
+        say("7. train: skipped: the extra is not installed (pip install 'synthpert[train]')")
+        return []
+    done = rehearse(dataset, out / TINY)
+    first, *_, last = done["log"]
+    say(f"7. train: a tiny model on {done['rows']['train']['rows']:,} traces, loss {first:.1f} to {last:.1f}")
+    return done["epochs"]
+
+
+def _score(store: Any, dataset: Path, out: Path, trained: Any, quiet: bool, say: Any) -> dict[str, Any]:
+    from eval.rehearsal import METRIC, rehearse
+
+    models = (out / "tiny-model", out / TINY) if trained else None
+    done = rehearse(store, dataset, out, MODEL, models, quiet)
+    told = ", ".join(f"{r['model']} {r['value']:.2f}" for r in done["scores"] if r["kind"] == "model")
+    best = max((r for r in done["scores"] if r["kind"] == "baseline"), key=lambda r: r["value"])
+    say(f"8. score: {METRIC.replace('_', ' ')} of {told}; the best {best['model']} {best['value']:.2f}")
+    return done
 
 
 def _splits(built: Any) -> list[str]:
@@ -122,6 +150,7 @@ def _summary(result: dict[str, Any], out: Path) -> str:
     folder, store = result["version"]["out"], out / "store"
     about = ", about a made-up benchmark" if (out / "benchmark").exists() else ""
     review = f"\n  synthpert --store {store} annotate report --out {out / 'review.html'}" if result["review"] else ""
+    files = " ".join(result["predictions"])
     return f"""
 {table(result["funnel"])}
 
@@ -132,6 +161,7 @@ The dataset is in {folder}. Read it with:
 Every trace is simulated: a scripted model wrote it{about}. Next, look around:
   synthpert --store {store} report --out {out / "report.html"}{review}
   synthpert --store {store} sql "SELECT grade, count(*) FROM traces GROUP BY grade"
+  synthpert --store {store} score {files} --dataset {folder} --out {out / "scores.html"}
   synthpert --store {store} build thirds --name {NAME}-thirds --out {out / (NAME + "-thirds")}
 With PerturbQA's files and a model's address and key (OPENAI_BASE_URL, OPENAI_API_KEY):
   synthpert ingest PATH

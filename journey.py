@@ -156,7 +156,7 @@ def _summary(result: dict[str, Any], out: Path) -> str:
 
 The dataset is in {folder}. Read it with:
   from datasets import load_dataset
-  load_dataset({folder!r}, "default")         # or "rpe1_holdout"
+  load_dataset({folder!r}, "default")         # or "rpe1_holdout", "unseen_pert"
 
 Every trace is simulated: a scripted model wrote it{about}. Next, look around:
   synthpert --store {store} report --out {out / "report.html"}{review}

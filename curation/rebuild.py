@@ -62,7 +62,8 @@ def _content(store: Store, ref: str, known: dict[str, Any]) -> Content:
     params = known["recipe"]["params"]
     recipe = Recipe(**{key: value for key, value in known["recipe"].items() if key != "params"})
     try:
-        return content(store, recipe, Prompt(**known["prompt"]), known["store"], params)
+        splits = dict.fromkeys(row["split"] for row in known["rows"])  # a version may be older than the newest split
+        return content(store, recipe, Prompt(**known["prompt"]), known["store"], params, splits)
     except VersionError:
         raise
     except SynthpertError as e:

@@ -109,9 +109,10 @@ def part(con: duckdb.DuckDBPyConnection, chosen: pa.Table, split: str) -> None:
 
 def _assert_apart(sides: Mapping[str, pa.Table], split: str) -> None:
     """A test row among the rows to learn from cannot come about; if it does, nothing is written."""
-    learned = pa.concat_tables(sides[s].select(["example_id", "cell_line"]) for s in ("train", "validation"))
+    learned = pa.concat_tables(sides[s].select(["example_id", "cell_line", "pert"]) for s in ("train", "validation"))
     assert not set(learned["example_id"].to_pylist()) & set(sides["test"]["example_id"].to_pylist())
     assert split != "rpe1_holdout" or "RPE1" not in learned["cell_line"].unique().to_pylist()
+    assert split != "unseen_pert" or not set(learned["pert"].to_pylist()) & set(sides["test"]["pert"].to_pylist())
 
 
 def row_hash(sides: Mapping[str, pa.Table]) -> str:

@@ -266,7 +266,7 @@ TABLES = {
             "One train or validation row of a version a row. Test rows are named by the split itself.",
             name=(STRING, "name of the dataset"),
             version=(STRING, "semantic version"),
-            split=(STRING, "default or rpe1_holdout"),
+            split=(STRING, "default, rpe1_holdout or unseen_pert"),
             side=(STRING, "train or validation"),
             trace_id=(STRING, "the trace; null for a row without reasoning"),
             example_id=(STRING, "the example"),

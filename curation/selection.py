@@ -11,7 +11,7 @@ import pyarrow as pa
 from curation.errors import BadInput
 from curation.store import Store
 
-SPLITS = ("default", "rpe1_holdout")
+SPLITS = ("default", "rpe1_holdout", "unseen_pert")
 
 
 class Selection(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,14 +128,19 @@ class Content(NamedTuple):
 
 
 def content(
-    store: Store, recipe: recipes.Recipe, standard: Prompt, at: Snapshot, params: Mapping[str, object]
+    store: Store,
+    recipe: recipes.Recipe,
+    standard: Prompt,
+    at: Snapshot,
+    params: Mapping[str, object],
+    splits: Iterable[str] = SPLITS,
 ) -> Content:
-    """Return what a recipe makes of the store as it was at a snapshot.
+    """Return what a recipe makes of the store as it was at a snapshot; `splits` are those that the version has.
 
     Raises:
         RecipeError: the recipe selects what a dataset cannot hold.
     """
-    configs = [_config(store, recipe, split, standard, at, params) for split in SPLITS]
+    configs = [_config(store, recipe, split, standard, at, params) for split in splits]
     rows = [{"split": c.split, "side": side, "n": c.sides[side].num_rows} for c in configs for side in SIDES]
     found = review(store, _trace_ids(configs), at)
     hashes = [c.hash for c in configs] + ([found.hash] if found else [])

@@ -42,6 +42,7 @@ class Gathered(NamedTuple):
     models: list[Answered]
     baselines: list[Answered]
     subsets: dict[str, dict[str, set[str]]]  # split -> name -> example_ids
+    simulated: bool = False  # whether the dataset is of a rehearsal, so that no score on it says anything of biology
 
 
 def gather(
@@ -74,13 +75,17 @@ def gather(
     at_hand = _Dataset(dataset, store) if dataset else None
     sets = [one for file in files for one in _sets(file, at_hand, input, source, tell)]
     models = [_laid(table, shared, at_hand, file, tell) for table, shared, file in _named_apart(sets)]
-    if at_hand is None or not beside:
+    if at_hand is None:
         return Gathered(models, [], {})
+    if simulated := any(at_hand.simulated(str(a.shared["split"]), str(a.shared["side"])) for a in models):
+        tell(f"{at_hand.title} is of a rehearsal: scores on it say nothing about biology")
+    if not beside:
+        return Gathered(models, [], {}, simulated)
     asked = dict.fromkeys((str(a.shared["split"]), a.shared["task"]) for a in models if a.shared["side"] == "test")
     given = {(a.shared["model"], a.shared["split"], a.shared["task"]) for a in models}  # from `baselines --out`
     rules = [b for split, task in asked for b in at_hand.baselines(split, str(task))]
     baselines = [b for b in rules if (b.shared["model"], b.shared["split"], b.shared["task"]) not in given]
-    return Gathered(models, baselines, {split: at_hand.subsets(split) for split, _ in asked})
+    return Gathered(models, baselines, {split: at_hand.subsets(split) for split, _ in asked}, simulated)
 
 
 class _Dataset:
@@ -99,6 +104,10 @@ class _Dataset:
             return self.sides(split).test
         rows = self.published.table(split, side, list(MEASURED))  # of one example several traces
         return rows.group_by(list(MEASURED)).aggregate([]).select(MEASURED).sort_by("example_id").combine_chunks()
+
+    def simulated(self, split: str, side: str) -> bool:
+        """Tell whether a side holds anything that was measured nowhere."""
+        return True in self.published.table(split, side, ["simulated"])["simulated"].unique().to_pylist()
 
     def place(self, example_id: str) -> str:
         """Return in words where else an example stands."""

@@ -63,6 +63,7 @@ def report(found: Gathered, rows: list[dict[str, Any]], out: Path | str, store: 
         partial=_partial(rows),
         whole=all(a.whole for a in found.models),
         baselines=bool(found.baselines),
+        simulated=found.simulated,
         sections=sections,
         factual=_factual(rows, store),
     )

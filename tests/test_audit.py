@@ -139,6 +139,15 @@ def test_the_real_benchmark_leaks_as_the_page_says(perturbqa, tmp_path):
     assert f"{len(parts['clean']):,}" in told and f"{len(parts['resistant']):,}" in told
 
 
+def test_all_test_rows_of_unseen_pert_are_clean_and_none_is_copied(version):
+    from curation.published import open_dataset
+
+    (found,) = audited(open_dataset(str(version / "all")), "unseen_pert", None)
+    assert found.subsets[-1]["clean"] == found.test == 684
+    assert all(row["pert"] == row["pair"] == 0 for row in found.seen)
+    assert found.prompts["same_but_for_the_line"] == 0 and found.copying[-2]["n"] == 0
+
+
 def test_an_audit_of_one_split_is_the_same_as_of_all(version):
     from curation.published import open_dataset
 

@@ -55,7 +55,7 @@ def test_two_copies_of_a_store_give_the_same_bytes(own, tmp_path):
     two = build(Store(tmp_path / "copy"), "excellent", "d", out=tmp_path / "b")
     again = build(own, "excellent", "d", out=tmp_path / "c", version="1.1.0")
     assert one.row_hash == two.row_hash == again.row_hash
-    assert digests("a") == digests("b") == digests("c") and len(digests("a")) == 6
+    assert digests("a") == digests("b") == digests("c") and len(digests("a")) == 9
     manifests = [json.loads(Path(f, "manifest.json").read_text()) for f in "ac"]
     differ = {k for k in manifests[0] if manifests[0][k] != manifests[1][k]}
     assert differ <= {"version", "created", "store", "files"}
@@ -88,7 +88,7 @@ def test_the_prompt_never_shows_the_outcome(judged, tmp_path, name):
     build(judged, name, "d", out=tmp_path / "a")
     standard = load("standard")
     seen = 0
-    for split in ("default", "rpe1_holdout"):
+    for split in ("default", "rpe1_holdout", "unseen_pert"):
         for side in SIDES:
             for row in read("a", split, side):
                 prompt = [m for m in row["messages"] if m["role"] != "assistant"]
@@ -112,7 +112,7 @@ def test_the_prompt_never_shows_the_outcome(judged, tmp_path, name):
 def test_no_split_leaks(judged, tmp_path, name):
     build(judged, name, "d", out=tmp_path / "a")
     splits = judged.rows("FROM splits")
-    for split in ("default", "rpe1_holdout"):
+    for split in ("default", "rpe1_holdout", "unseen_pert"):
         train, validation, test = (read("a", split, side) for side in SIDES)
         assert {r["example_id"] for r in test} == {
             s["example_id"] for s in splits if s["split"] == split and s["side"] == "test"
@@ -125,6 +125,9 @@ def test_no_split_leaks(judged, tmp_path, name):
         if split == "rpe1_holdout":
             assert {r["cell_line"] for r in train + validation} == {"K562", "HepG2", "Jurkat"}
             assert {r["cell_line"] for r in test} == {"RPE1"}
+        if split == "unseen_pert":
+            assert not {r["pert"] for r in train + validation} & {r["pert"] for r in test}
+            assert {r["cell_line"] for r in test} == {"K562", "RPE1", "HepG2", "Jurkat"}
 
 
 def test_validation_is_the_same_perturbations_in_every_split_and_version(own, tmp_path):
@@ -148,7 +151,7 @@ def test_the_shipped_recipes_select_what_they_say(judged, tmp_path):
     assert {(r["clauses_false"], r["factuality"]) for r in clean} == {(0, 1.0)}
     asked = "SELECT count(*) AS n FROM candidates WHERE split = 'default' AND grade = 'excellent' AND answer = label"
     assert judged.rows(asked) == [{"n": len(learned("excellent"))}]
-    for split in ("default", "rpe1_holdout"):
+    for split in ("default", "rpe1_holdout", "unseen_pert"):
         labels = [r["label"] for r in learned("thirds", split)]
         by = [labels.count(label) for label in LABELS]
         excellent = [r["label"] for r in learned("excellent", split)]
@@ -306,7 +309,7 @@ def test_it_loads_by_name_of_the_split_with_its_declared_features(own, tmp_path,
 
     build(own, "excellent", "d", out=tmp_path / "one" / "d")
     build(own, "thirds", "d", out=tmp_path / "two" / "d")
-    for split in ("default", "rpe1_holdout"):
+    for split in ("default", "rpe1_holdout", "unseen_pert"):
         first = load_dataset(str(tmp_path / "one" / "d"), split)
         assert {s: len(first[s]) for s in first} == {s: len(read("one/d", split, s)) for s in SIDES}
         assert first["train"].features == Features.from_arrow_schema(rows.SCHEMA)
@@ -333,7 +336,7 @@ def test_the_card_says_what_a_reader_must_know(own, tmp_path):
     text = Path("a/README.md").read_text()
     head, body = text.split("---\n")[1], text.split("---\n", 2)[2]
     facts = yaml.safe_load(head)
-    assert [c["config_name"] for c in facts["configs"]] == ["default", "rpe1_holdout"]
+    assert [c["config_name"] for c in facts["configs"]] == ["default", "rpe1_holdout", "unseen_pert"]
     assert body.startswith("> **Simulated.**")
     for words in (
         "# d 1.0.0", "m@", load("critic").hash, load("explain").hash, load("standard").hash, "CC0-1.0",

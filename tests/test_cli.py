@@ -37,7 +37,8 @@ def test_each_verb_says_what_it_does_once_with_an_example(verb, run):
 
 @pytest.mark.parametrize("verb", synthpert.VERBS)
 def test_the_help_of_a_verb_imports_nothing_heavy(verb):
-    code = f"import sys, synthpert\ntry: synthpert.app('{verb} --help'.split())\nexcept SystemExit: print('MODULES', *sys.modules)"
+    call = f"try: synthpert.app('{verb} --help'.split())"
+    code = f"import sys, synthpert\n{call}\nexcept SystemExit: print('MODULES', *sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not HEAVY & set(out.rpartition("MODULES ")[2].split())
 

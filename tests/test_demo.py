@@ -20,7 +20,7 @@ def test_it_ends_with_the_funnel_the_call_and_what_is_next(demo):
     assert "load_dataset('demo/perturb-traces-1.0.0', \"default\")" in out
     assert "synthpert ingest PATH" in out
     assert "7. train: a tiny model on" in demo[1].stderr and (demo[0] / "tiny-lora" / "README.md").exists()
-    funnel = [line.split() for line in out.splitlines() if line.startswith(("default", "rpe1_holdout"))]
+    funnel = [line.split() for line in out.splitlines() if line.startswith(("default", "rpe1_holdout", "unseen_pert"))]
     for _, *steps in funnel:
         asked, answered, parsed, correct, graded, excellent, kept = map(int, steps)
         assert asked == answered > parsed > correct > excellent == kept and parsed >= graded
@@ -31,7 +31,7 @@ def test_the_dataset_loads_with_datasets_alone_elsewhere(demo, tmp_path):
 import json, sys
 from datasets import load_dataset
 counts = {{c: {{s: len(d) for s, d in load_dataset({str(demo[0] / "perturb-traces-1.0.0")!r}, c).items()}}
-          for c in ("default", "rpe1_holdout")}}
+          for c in ("default", "rpe1_holdout", "unseen_pert")}}
 assert "curation" not in sys.modules
 print(json.dumps(counts))
 """
@@ -95,4 +95,4 @@ def test_it_begins_afresh_in_its_own_folder_and_in_no_other(demo, run, tmp_path)
 def test_it_walks_over_the_real_benchmark(perturbqa, ask_json):
     result = ask_json("demo", "--data", perturbqa, "--out", "real")
     tests = {r["split"]: r["n"] for r in result["version"]["rows"] if r["side"] == "test"}
-    assert tests == {"default": 116_041, "rpe1_holdout": 187_089}
+    assert tests == {"default": 116_041, "rpe1_holdout": 187_089, "unseen_pert": 120_360}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,14 @@ def test_kill_9_at_any_moment_of_a_build(own):
     assert done.returncode == 0, done.stderr
     assert own.rows("SELECT version FROM versions") == [{"version": "1.0.0"}]
     assert folders.read(Path("d-1.0.0")) and rebuild(own, "d", out=Path("again")).identical
+
+
+def test_a_version_that_is_older_than_a_split_comes_out_again_without_it(own, tmp_path, monkeypatch):
+    two = ("default", "rpe1_holdout")
+    with monkeypatch.context() as patch:
+        patch.setattr(versions, "content", partial(versions.content, splits=two))
+        build(own, "excellent", "d", out=tmp_path / "a")
+    assert "unseen_pert" not in (tmp_path / "a" / "README.md").read_text()
+    done = rebuild(own, "d", out=tmp_path / "b")
+    assert done.identical and everything("a") == everything("b")
+    assert {r["split"] for r in done.rows} == set(two)

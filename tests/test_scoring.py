@@ -231,7 +231,8 @@ def test_with_its_dataset_a_score_stands_beside_baselines_and_clean_and_resistan
     side = of(version)
     some = side.slice(0, side.num_rows - 7)
     predictions.write(predicted(some, {"answer": guessed(some)}, dataset="perturb-traces@1.0.0"), "p.parquet")
-    rows = ask_json("score", "p.parquet", "--dataset", version[0], "--rounds", "100")
+    rows = ask_json("score", "p.parquet", "--dataset", version[0], "--rounds", "100", "--out", "page.html")
+    assert "<b>Simulated.</b>" in Path("page.html").read_text()
     assert {"baseline: majority", "baseline: pair-else-gene", "baseline: random"} <= {r["model"] for r in rows}
     assert {r["rows"] for r in rows} == {"all", "clean", "resistant"}
     [mine] = by(rows, model="m", task=DE, metric="auroc_per_gene")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from training.backends import Backend
     from training.rows import Rows
 
-FILE, LOG, PLOT = "training.json", "log.parquet", "loss.svg"
+FILE, LOG, PLOT, CHECKPOINTS = "training.json", "log.parquet", "loss.svg", "checkpoints"
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "unsloth", "bitsandbytes")
 # what may differ between a training and the run that goes on with it
 SAME = ("dataset", "settings", "rendering", "processes")
@@ -105,6 +105,8 @@ def take_up(out: Path, begun: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         BadInput: the folder holds another training, or something else.
     """
+    from training import checkpoints
+
     file = out / FILE
     if not file.exists():
         if is_main() and (other := [f.name for f in out.iterdir() if f.name != ".lock"]):
@@ -112,6 +114,9 @@ def take_up(out: Path, begun: dict[str, Any]) -> dict[str, Any] | None:
         write(file, begun)
         return None
     held = json.loads(file.read_text("utf-8")) | {"out": str(out)}
+    if held["state"] == "running" and not checkpoints.newest(out / CHECKPOINTS):
+        write(file, begun)  # one that came to nothing does not stand in the way of another
+        return None
     now = json.loads(json.dumps({key: begun[key] for key in SAME}))
     for key in SAME:
         if differs := _differs(held[key], now[key]):

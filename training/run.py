@@ -15,10 +15,9 @@ from curation.locks import lock
 from curation.published import open_dataset
 from curation.rendering import facts, load_tokenizer
 from training import backends, record
+from training.record import CHECKPOINTS
 from training.rows import Rows, tokens
 from training.settings import Settings
-
-CHECKPOINTS = "checkpoints"
 
 
 class Side(NamedTuple):
@@ -170,7 +169,7 @@ def make_trainer(
     from datasets import Dataset
     from datasets.table import InMemoryTable
     from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     gpu = torch.cuda.is_available()
     config = SFTConfig(
@@ -202,12 +201,13 @@ def make_trainer(
         save_strategy="epoch",
         logging_steps=1,
         disable_tqdm=True,
+        include_num_input_tokens_seen="non_padding",
         report_to=report_to.split(",") if report_to else "none",
         ddp_find_unused_parameters=False if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
     )
     train, validation = (Dataset(InMemoryTable(side.table)) for side in sides)
     try:
-        trainer = SFTTrainer(
+        trainer = _trainer_class(gpu)(
             model=model,
             args=config,
             train_dataset=train,
@@ -221,6 +221,24 @@ def make_trainer(
         raise
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _trainer_class(gpu: bool) -> Any:
+    """Return TRL's SFTTrainer. Before 1.16 it takes the loss by Triton alone, which runs on no CPU: there it is
+    transformers' own, the same number."""
+    from importlib.metadata import version
+
+    from packaging.version import Version
+    from transformers import Trainer
+    from trl import SFTTrainer
+
+    if gpu or Version(version("trl")) >= Version("1.16"):
+        return SFTTrainer
+
+    class WithoutTriton(SFTTrainer):
+        compute_loss = Trainer.compute_loss
+
+    return WithoutTriton
 
 
 def verify(trainer: Any, rows: Rows) -> None:

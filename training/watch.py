@@ -34,7 +34,7 @@ class Watch(TrainerCallback):
         """Go on with the counts of the checkpoint that it resumes from."""
         done: dict[str, Any] = next((e for e in reversed(state.log_history) if "tokens" in e), {})
         self.before, self.step_before = done.get("seconds", 0.0), state.global_step
-        self.tokens, self.here = done.get("tokens", 0), 0
+        self.tokens = self.tokens_before = state.num_input_tokens_seen
         self.validation: float | None = None
         self.began = self.last_log = time.monotonic()
         self.last_line = 0.0
@@ -62,10 +62,8 @@ class Watch(TrainerCallback):
         if "loss" not in logs:
             return
         now = time.monotonic()
-        new, self.here = int(logs.get("num_tokens", 0)) - self.here, int(logs.get("num_tokens", 0))
-        self.tokens += new
-        rate = new / max(now - self.last_log, 1e-9)
-        self.last_log = now
+        rate = (state.num_input_tokens_seen - self.tokens) / max(now - self.last_log, 1e-9)
+        self.tokens, self.last_log = state.num_input_tokens_seen, now
         state.log_history[-1] |= {
             "tokens": self.tokens,
             "seconds": self.before + now - self.began,
@@ -85,7 +83,7 @@ class Watch(TrainerCallback):
     def _line(self, state: Any, loss: float, now: float) -> str:
         steps = state.global_step - self.step_before
         left = timedelta(seconds=round((state.max_steps - state.global_step) * (now - self.began) / max(steps, 1)))
-        speed = self.here / max(now - self.began, 1e-9)
+        speed = (self.tokens - self.tokens_before) / max(now - self.began, 1e-9)
         text = f"step {state.global_step:,} of {state.max_steps:,}, epoch {state.epoch:.2f}: loss {loss:.3f}"
         text += f", validation {self.validation:.3f}" if self.validation is not None else ""
         return f"{text}  {speed:,.0f} tokens/s  {memory_gb():.1f} GB  {left} left"

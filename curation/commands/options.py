@@ -53,7 +53,7 @@ def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Calla
 
 
 def the_set(
-    split: Annotated[str, Option(help="default or rpe1_holdout; its train side is asked")] = "default",
+    split: Annotated[str, Option(help="default, rpe1_holdout or unseen_pert; its train side is asked")] = "default",
     fraction: Annotated[float, Option(min=0.0, max=1.0, help="share of the set, from 0 to 1")] = 1.0,
     limit: Annotated[int | None, Option(min=1, help="at most so many examples")] = None,
     per_label: Annotated[int | None, Option(min=1, help="at most so many examples of each label")] = None,

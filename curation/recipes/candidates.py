@@ -35,7 +35,7 @@ _held: list[tuple[Store, Snapshot, pa.Table]] = []
 def table(store: Store, at: Snapshot, columns: frozenset[str] = frozenset()) -> pa.Table:
     """Return the candidates of every split, with the columns ALWAYS and these, maybe in an order of their own.
 
-    The last that were asked for are kept: both splits of a recipe share one, and so do all recipes of a report.
+    The last that were asked for are kept: all splits of a recipe share one, and so do all recipes of a report.
     """
     wanted = list(dict.fromkeys([*ALWAYS, *sorted(columns)]))
     if not at:

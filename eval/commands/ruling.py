@@ -35,7 +35,7 @@ def baselines(
 ) -> None:
     """Score rules that need no model on a dataset's test side: what any model must beat.
 
-    Example: synthpert --store store baselines perturb-traces-1.0.0
+    Example: synthpert baselines perturb-traces-1.0.0
     """
     from curation.published import open_dataset
     from eval.baselines import Files
@@ -82,7 +82,7 @@ def audit(
 ) -> None:
     """Tell what of a dataset's test side leaks from train, how far copying gets, and which part is clean.
 
-    Example: synthpert --store store audit perturb-traces-1.0.0 --out subsets.parquet
+    Example: synthpert audit perturb-traces-1.0.0 --out subsets.parquet
     """
     from curation.published import open_dataset
     from eval.audit import audited

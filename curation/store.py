@@ -326,10 +326,12 @@ def _check_schema(table: str, found: pa.Schema) -> None:
 def _write(handle: DeltaTable, rows: pa.Table, commit: CommitProperties | None = None) -> None:
     from deltalake import WriterProperties, write_deltalake
 
+    # a table keeps the descriptions it was made with: Delta takes other words for another schema
+    plain = pa.table(rows.columns, schema=pa.schema([field.remove_metadata() for field in rows.schema]))
     with _told(handle.table_uri):
         write_deltalake(
             handle,
-            rows,
+            plain,
             mode="append",
             schema_mode="merge",
             writer_properties=WriterProperties(compression="ZSTD"),

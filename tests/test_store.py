@@ -271,3 +271,14 @@ def test_a_store_from_before_a_column_was_declared(filled, tmp_path, monkeypatch
     row = store.sql("SELECT * FROM raw.traces LIMIT 1").set_column(len(table.schema), "new", pa.array(["x"]))
     store.append("traces", row.cast(wider.schema))
     assert store.rows("SELECT count(new) AS new FROM raw.traces") == [{"new": 1}]
+
+
+def test_a_store_from_before_a_description_was_reworded(empty, monkeypatch):
+    empty.append("grades", grades("a"))
+    made = TABLES["grades"].schema
+    other = pa.schema([field.with_metadata({"description": "in other words"}) for field in made])
+    monkeypatch.setitem(TABLES, "grades", TABLES["grades"]._replace(schema=other))
+    empty.append("grades", grades("b"))
+    assert empty.rows("SELECT count(*) AS n FROM raw.grades") == [{"n": 2}]
+    kept = DeltaTable(f"{empty.place}/grades").schema().fields[1].metadata
+    assert kept == {"description": made.field(1).metadata[b"description"].decode()}

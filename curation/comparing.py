@@ -77,9 +77,14 @@ def recipe(d: Diff) -> list[str]:
     """Return in words what became of the recipe."""
     r = d.recipe
     said = [] if r["a"] == r["b"] else [f"Recipe: {r['a']} -> {r['b']}"]
+    said += [f"${v['name']}: {_set(v['a'])} -> {_set(v['b'])}" for v in r["set"]]
     for key, title in (("new", "New condition"), ("dropped", "Dropped condition")):
         said += [f"{title}: {condition}" for condition in r[key] or ()]
     return said
+
+
+def _set(value: Any) -> str:
+    return "not there" if value is None else repr(value)
 
 
 def changed(c: Mapping[str, Any]) -> str:

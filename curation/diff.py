@@ -7,7 +7,7 @@ or that anything was written about since, what their traces were at either snaps
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,21 +60,23 @@ class Diff(NamedTuple):
     remarks: list[str]  # sentences on both as wholes
 
 
-def diff(store: Store, a: str, b: str, *, listed: int = LISTED) -> Diff:
+def diff(store: Store, a: str, b: str, *, params: Mapping[str, object] | None = None, listed: int = LISTED) -> Diff:
     """Return what differs between two versions, or between a version and what a recipe would select now.
 
     Args:
         store: the store.
         a: NAME@VERSION; NAME@latest and NAME alone mean the newest.
         b: the same, or a shipped recipe's name or the path of an own .sql file.
+        params: values of the parameters of a recipe as B, for those that are not to have their defaults.
         listed: tell at most so many rows one by one.
 
     Raises:
-        VersionError: there is no such version, or the store as it was then can no longer be read.
+        VersionError: there is no such version, the store as it was then can no longer be read, or parameters are given
+            for a version, which has its own.
         RecipeError: the recipe selects what a dataset cannot hold.
     """
     one = _version(store, a)
-    two, preview = _other(store, b)
+    two, preview = _other(store, b, params)
     with store.session(None, views.needed("members, examples")) as con:
         con.execute("CREATE TEMP TABLE before AS " + query("member_rows"), _ref(one))
         if preview is not None:
@@ -98,29 +100,32 @@ def _version(store: Store, ref: str) -> Side:
     return Side(f"{row['name']}@{row['version']}", judge, row)
 
 
-def _other(store: Store, ref: str) -> tuple[Side, pa.Table | None]:
+def _other(store: Store, ref: str, params: Mapping[str, object] | None) -> tuple[Side, pa.Table | None]:
     """Return B: a version if there is one of that name, else the recipe of that name with the rows it selects now."""
     if ref.endswith(".sql") or (ref in recipes.shipped() and not named.held(store, ref)):
-        return _preview(store, recipes.load(ref))
+        return _preview(store, recipes.load(ref), params)
     try:
-        return _version(store, ref), None
+        found = _version(store, ref)
     except VersionError as e:
         if "@" in ref or named.held(store, ref):
             raise
         raise VersionError(
             f"{e}; nor is it a recipe: {', '.join(recipes.shipped())}, or a path that ends in .sql"
         ) from e
+    if params:
+        raise VersionError(f"--set: {ref} is a version, which was built with values of its own")
+    return found, None
 
 
-def _preview(store: Store, recipe: recipes.Recipe) -> tuple[Side, pa.Table]:
-    at = store.snapshot()
+def _preview(store: Store, recipe: recipes.Recipe, given: Mapping[str, object] | None) -> tuple[Side, pa.Table]:
+    at, params = store.snapshot(), recipes.values(recipe, given)
     found = []
     for split in SPLITS:
         with store.session(at, views.needed("examples")) as con:
-            con.register("chosen", recipes.choose(store, recipe, split, at))
+            con.register("chosen", recipes.choose(store, recipe, split, at, params))
             rows = f"SELECT '{split}' AS split, coalesce(trace_id, example_id) AS id, * FROM ({query('learned')})"
             found.append(con.sql(rows).to_arrow_table())
-    judge = Judge(at, recipe.name, filters.parse(recipe.sql), {})
+    judge = Judge(at, recipe.name, filters.parse(recipe.sql, params), params)
     return Side(f"preview of {recipe.name}", judge, None), pa.concat_tables(found)
 
 
@@ -253,9 +258,11 @@ def _summed(con: duckdb.DuckDBPyConnection, one: Side, two: Side, a: Judge, b: J
 def _recipes(a: Judge, b: Judge) -> dict[str, Any]:
     keys = [{c.key for c in j.filter.conditions} for j in (a, b)]
     known = a.filter.why_not is None and b.filter.why_not is None
+    values = [{"name": k, "a": a.params.get(k), "b": b.params.get(k)} for k in sorted({*a.params, *b.params})]
     return {
         "a": a.recipe,
         "b": b.recipe,
+        "set": [v for v in values if v["a"] != v["b"]],
         "new": [c.text for c in b.filter.conditions if c.key not in keys[0]] if known else None,
         "dropped": [c.text for c in a.filter.conditions if c.key not in keys[1]] if known else None,
     }

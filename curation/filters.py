@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from curation import macros
 from curation.errors import RefusedSQL
 from curation.locked import check
 
@@ -101,6 +103,8 @@ def _condition(
     for names in columns:
         if alone and len(names) > 1 and names[0] == alias:
             del names[0]  # c.grade and grade are one condition
+    used = {str(n.get("function_name", "")).lower() for n in nodes if n.get("class") == "FUNCTION"}
+    columns += [[c] for name in sorted(used & macros.texts().keys()) for c in _columns_of(name)]
     rebuilt = _rebuilt(con, part)
     return Condition(
         _told(text or rebuilt, params),
@@ -109,6 +113,19 @@ def _condition(
         tuple(dict.fromkeys(names[0] for names in columns)),
         alone,
     )
+
+
+@cache
+def _columns_of(macro: str) -> tuple[str, ...]:
+    """Return the columns that a macro reads of whatever row it is used on; its text names them, its user does not."""
+    import duckdb
+
+    head, _, body = macros.texts()[macro].partition(" AS\n")
+    given = set(re.findall(r"\w+", head.rpartition("(")[2]))
+    with duckdb.connect() as con:
+        nodes = _nodes(_tree(con, f"SELECT {body}"))
+        names = [n["column_names"][0] for n in nodes if n.get("class") == "COLUMN_REF"]
+    return tuple(dict.fromkeys(name for name in names if name not in given))
 
 
 def _written(con: duckdb.DuckDBPyConnection, part: Tree, sql: str) -> str | None:

@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -233,9 +233,18 @@ def _nodes(tree: Any) -> Iterator[str]:
             yield from _nodes(branch)
 
 
+def _plain(said: str) -> str:
+    """Return an error's own words, where it was told as JSON."""
+    start = said.find('{"exception_type"')
+    with suppress(ValueError, KeyError, TypeError):
+        found = json.loads(said[start:]) if start >= 0 else {}
+        return f"{found['exception_type']} Error: {found['exception_message']}"
+    return said
+
+
 def refusal(error: Exception) -> RefusedSQL:
     """Return DuckDB's message as one line, with the place in the SQL if it names one."""
-    text = str(error)
+    text = _plain(str(error))
     place = re.search(r"LINE (\d+): (.*)\n( *)\^", text)
     said = " ".join(text.split("\n\nLINE")[0].split())
     if not place:

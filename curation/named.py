@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,16 +24,21 @@ def held(store: Store, name: str | None = None) -> list[dict[str, Any]]:
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
-    """Return each version: name, version, recipe, rows (all splits and sides), row_hash, created.
+    """Return each version: name, version, recipe, params (NAME=VALUE, as for --set), rows (all splits and sides),
+    row_hash, created.
 
     Raises:
         VersionError: there is none yet.
     """
-    columns = ("name", "version", "recipe", "rows", "row_hash", "created")
-    found = [{c: v[c] for c in columns} for v in held(store)]
+    columns = ("name", "version", "recipe", "params", "rows", "row_hash", "created")
+    found = [{c: v[c] for c in columns} | {"params": _params(v["params"])} for v in held(store)]
     if not found:
         raise VersionError(f"{store.place}: no versions yet; `synthpert build RECIPE --name NAME` makes one")
     return found
+
+
+def _params(text: str | None) -> str:
+    return " ".join(f"{name}={value}" for name, value in json.loads(text or "{}").items())
 
 
 def find(store: Store, ref: str) -> dict[str, Any]:

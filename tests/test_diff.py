@@ -140,7 +140,7 @@ def test_another_recipe_is_told_by_its_conditions(planted):
     store, _ = planted
     found = diff(store, "d@1.1.0", "d@1.2.0")._asdict()
     assert found["recipe"] == {
-        "a": "excellent", "b": "good",
+        "a": "excellent", "b": "good", "set": [],
         "new": ["c.grade IN ('excellent', 'good')", "approach = 'explain'"], "dropped": ["grade = 'excellent'"],
     }  # fmt: skip
     rows = store.rows("SELECT * FROM candidates WHERE correct AND grade IN ('excellent', 'good')")
@@ -303,6 +303,21 @@ def test_parameters_are_told_by_their_values(own):
     assert reason == "meets each condition of the recipe, which yet does not select it"
 
 
+def test_a_macro_in_a_condition_and_the_defaults_of_a_preview(planted):
+    store, _ = planted
+    Path("apt.sql").write_text(
+        "-- Apt.\n-- $lowest = 'excellent': the lowest grade\n"
+        "SELECT trace_id FROM candidates WHERE answer = label AND at_least($lowest) AND agreed_by(0)"
+    )
+    found = counted(diff(store, "d@1.2.0", "apt.sql")._asdict(), "removed")
+    assert any(r.startswith("new condition at_least('excellent')") and "grade is good" in r for r in found), found
+    easier = diff(store, "d@1.2.0", "apt.sql", params={"lowest": "terrible"})
+    assert easier.recipe["set"] == [{"name": "lowest", "a": None, "b": "terrible"}]
+    assert "$lowest: not there -> 'terrible'" in comparing.text(easier)
+    with pytest.raises(VersionError, match="--set: d@1.2.0 is a version"):
+        diff(store, "d@1.0.0", "d@1.2.0", params={"lowest": "good"})
+
+
 FILTERS = {
     "FROM candidates SELECT trace_id": [],
     "-- é\nSELECT trace_id FROM candidates c WHERE (c.a OR b) AND (x LIKE 'é''%' AND y IS NOT NULL)": [
@@ -368,9 +383,9 @@ def test_the_page_holds_it_and_nothing_that_runs(planted, ask_json):
 
 def test_a_long_listing_is_cut_and_says_so(planted):
     store, done = planted
-    found = diff(store, "d@1.0.0", "d@1.1.0", listed=10)
-    assert len(found.rows) == 10
-    assert found.rows_left_out == found.added + found.removed + splits_of(store, done["same"]) - 10
+    found = diff(store, "d@1.0.0", "d@1.1.0", listed=30)
+    assert len(found.rows) == 30
+    assert found.rows_left_out == found.added + found.removed + splits_of(store, done["same"]) - 30
     listed = {(r["fate"], r["split"], r["reason"]) for r in found.rows}
     whole = diff(store, "d@1.0.0", "d@1.1.0").rows
     assert listed == {(r["fate"], r["split"], r["reason"]) for r in whole}, "each reason has its share"

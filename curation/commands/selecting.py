@@ -85,6 +85,8 @@ def versions(ctx: typer.Context) -> None:
 
     rows = listed(open_store(ctx))
     short = [{**r, "row_hash": r["row_hash"][:12], "created": f"{r['created']:%Y-%m-%d %H:%M}"} for r in rows]
+    if not any(r["params"] for r in rows):
+        short = [{k: v for k, v in r.items() if k != "params"} for r in short]
     result(ctx, rows, table(short))
 
 
@@ -92,6 +94,7 @@ def diff(
     ctx: typer.Context,
     a: Annotated[str, Argument(metavar="A", help="NAME@VERSION; NAME@latest and NAME are its newest")],
     b: Annotated[str, Argument(metavar="B", help="the same; or a recipe, for what it would select now")],
+    values: Set = None,
     html: Annotated[bool, Option("--html", help="write it as a page as well")] = False,
     out: Annotated[Path, Option(help="the page to write")] = Path("diff.html"),
 ) -> None:
@@ -102,7 +105,7 @@ def diff(
     from curation.comparing import page, text
     from curation.diff import diff as work
 
-    found = work(open_store(ctx), a, b)
+    found = work(open_store(ctx), a, b, params=settings(values))
     facts = found._asdict()
     if html:
         page(found, out)

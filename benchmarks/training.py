@@ -139,7 +139,9 @@ def main() -> None:
     import torch
 
     from training.record import versions
+    from training.run import hush
 
+    hush()
     gpu = torch.cuda.is_available()
     length = LENGTH if gpu else 128
     if not gpu:

@@ -15,6 +15,7 @@ from eval.scoring import score
 from eval.tasks import Wanted
 
 if TYPE_CHECKING:
+    from curation.published import Published
     from curation.store import Store
 
 EXAMPLES = 200
@@ -44,11 +45,8 @@ def rehearse(
     files = [out / f"{model}.parquet"]
     predict(store, data, endpoint(model), Wanted(sample=EXAMPLES), files[0], how=How(quiet=quiet))
     if trained:
-        from eval.local import load
-
-        local = load(str(trained[0]), trained[1], {"max_new_tokens": LENGTH})
         files.append(out / f"{trained[1].name}.parquet")
-        predict(store, data, local.endpoint, TINY, files[1], how=How(quiet=True), engine=local.ask)
+        _predict_here(store, data, *trained, files[1])
     found = gather(files, str(dataset), store=store)
     rows = score([*found.models, *found.baselines], rounds=200)
     compared = compare(found.models[:1], found.models[1:], rounds=200).metrics if trained else []
@@ -57,6 +55,20 @@ def rehearse(
         "scores": [r for r in rows if _headline(r)],
         "compared": next((r for r in compared if _headline(r)), None),
     }
+
+
+def _predict_here(store: Store, data: Published, model: Path, adapter: Path, out: Path) -> None:
+    import torch
+
+    from eval.local import load
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them only wait for each other on so little work
+    try:
+        local = load(str(model), adapter, {"max_new_tokens": LENGTH})
+        predict(store, data, local.endpoint, TINY, out, how=How(quiet=True), engine=local.ask)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _headline(row: dict[str, Any]) -> bool:

@@ -477,14 +477,12 @@ def test_two_processes_train_one_adapter(dataset, model, tmp_path):
 
 def test_the_rehearsal_trains_a_tiny_model(dataset, tmp_path, monkeypatch):
     said = []
-    assert journey._train(tmp_path, dataset, said.append)[-1]["epoch"] == 1.0
+    assert journey._train(dataset, tmp_path, said.append)[-1]["epoch"] == 1.0
     first, last = map(float, re.search(r"loss ([\d.]+) to ([\d.]+)", said[0]).groups())
     assert last < first and (tmp_path / "tiny-lora" / "adapter_model.safetensors").exists()
     monkeypatch.setattr("training.rehearsal.find_spec", lambda name: None)
-    assert journey._train(tmp_path / "none", dataset, said.append) == []
-    assert said[1:] == [
-        "6. train: left out, since the training extra is not installed (pip install 'synthpert[train]')"
-    ]
+    assert journey._train(dataset, tmp_path / "none", said.append) == []
+    assert said[1:] == ["7. train: skipped: the extra is not installed (pip install 'synthpert[train]')"]
 
 
 def test_the_page_names_what_there_is():

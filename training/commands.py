@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -124,9 +125,13 @@ def _row(row: dict[str, Any]) -> str:
     """Return a row as text: the prompt dim, what is trained on in green where there is a terminal."""
     return "\n".join(
         [
-            typer.style(f"{row['id']}  PROMPT, {row['tokens_prompt']:,} tokens", bold=True),
-            typer.style(row["prompt"], dim=True),
-            typer.style(f"{row['id']}  TRAINED ON, {row['tokens_completion']:,} tokens", bold=True),
-            typer.style(row["completion"], fg="green"),
+            _styled(f"{row['id']}  PROMPT, {row['tokens_prompt']:,} tokens", bold=True),
+            _styled(row["prompt"], dim=True),
+            _styled(f"{row['id']}  TRAINED ON, {row['tokens_completion']:,} tokens", bold=True),
+            _styled(row["completion"], fg="green"),
         ]
     )
+
+
+def _styled(text: str, **style: Any) -> str:
+    return typer.style(text, **style) if sys.stdout.isatty() else text

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import jinja2
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ from curation.reviews import Review
 from curation.rows import COLUMNS, SCHEMA, SIDES, Config
 from curation.schema import LABELS
 from curation.store import Snapshot, Store
+from datasets_cards import templates
 
 
 def dataset_card(store: Store, configs: Sequence[Config], review: Review | None, facts: dict[str, Any]) -> str:
@@ -31,15 +31,9 @@ def dataset_card(store: Store, configs: Sequence[Config], review: Review | None,
     """
     learned = pa.concat_tables(c.sides[s] for c in configs for s in ("train", "validation"))
     rows = pa.concat_tables([learned, *(c.sides["test"] for c in configs)])
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("datasets_cards", "."),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["interval"] = _interval
-    return templates.get_template("traces.md.j2").render(
+    made = templates()
+    made.filters["interval"] = _interval
+    return made.get_template("traces.md.j2").render(
         **facts,
         yaml=_yaml(configs, review, facts),
         review=review,

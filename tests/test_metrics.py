@@ -22,7 +22,7 @@ def official(genes, truth, scores):
     return np.mean(values) if values else np.nan
 
 
-def same(a, b):
+def assert_same(a, b):
     assert (np.isnan(a) and np.isnan(b)) or abs(a - b) <= 1e-12
 
 
@@ -37,7 +37,7 @@ def test_auroc_per_gene_is_the_official_one_on_a_thousand_random_inputs():
     rng = np.random.default_rng(0)
     for _ in range(1000):
         genes, truth, scores = cases(rng)
-        same(ours.auroc_per_gene(genes, truth, scores), official(genes, truth, scores))
+        assert_same(ours.auroc_per_gene(genes, truth, scores), official(genes, truth, scores))
 
 
 rows = st.tuples(st.integers(0, 4), st.booleans(), st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(-1e6, 1e6)))
@@ -47,7 +47,7 @@ rows = st.tuples(st.integers(0, 4), st.booleans(), st.one_of(st.sampled_from([0.
 @settings(max_examples=200, deadline=None)
 def test_auroc_per_gene_is_the_official_one_with_ties_and_genes_of_one_class(cases):
     genes, truth, scores = map(list, zip(*cases, strict=True))
-    same(ours.auroc_per_gene(genes, truth, scores), official(genes, np.array(truth, int), scores))
+    assert_same(ours.auroc_per_gene(genes, truth, scores), official(genes, np.array(truth, int), scores))
 
 
 def test_auroc_per_gene_of_real_test_rows(real):
@@ -56,7 +56,7 @@ def test_auroc_per_gene_of_real_test_rows(real):
         own = [r for r in real if r[0] == line]
         genes, truth = [r[2] for r in own], [int(r[3]) for r in own]
         for scores in (rng.random(len(own)), rng.integers(0, 2, len(own))):
-            same(ours.auroc_per_gene(genes, truth, scores), official(genes, truth, scores))
+            assert_same(ours.auroc_per_gene(genes, truth, scores), official(genes, truth, scores))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_pooled_auroc_and_calibration_are_those_of_scikit_learn():
     for _ in range(200):
         _, truth, scores = cases(rng)
         if len(set(truth)) == 2:
-            same(ours.auroc_pooled(truth, scores), theirs.roc_auc_score(truth, scores))
+            assert_same(ours.auroc_pooled(truth, scores), theirs.roc_auc_score(truth, scores))
             precision, recall, _ = theirs.precision_recall_curve(truth, scores)
             mine = ours.precision_recall(truth, scores)
             np.testing.assert_allclose(mine[0], precision[:-1][::-1], atol=1e-12)
@@ -103,8 +103,8 @@ def test_pooled_auroc_and_calibration_are_those_of_scikit_learn():
     mine = ours.calibration(truth, p)
     np.testing.assert_allclose([mine.found, mine.said], [found, said], atol=1e-12)
     assert mine.n.sum() == 500
-    same(mine.error, np.average(np.abs(found - said), weights=mine.n))
-    same(ours.brier(truth, p), theirs.brier_score_loss(truth, p))
+    assert_same(mine.error, np.average(np.abs(found - said), weights=mine.n))
+    assert_same(ours.brier(truth, p), theirs.brier_score_loss(truth, p))
 
 
 CLASSES = ("a", "b", "c")
@@ -121,21 +121,21 @@ def test_metrics_of_classes_are_those_of_scikit_learn(gaps):
         counts = ours.confusion(y, a, CLASSES)
         labels = list(CLASSES)
         np.testing.assert_array_equal(counts[:, :3], theirs.confusion_matrix(y, a, labels=[*labels, IDK])[:3, :3])
-        same(ours.accuracy(counts), theirs.accuracy_score(y, a))
+        assert_same(ours.accuracy(counts), theirs.accuracy_score(y, a))
         told = {"labels": labels, "average": None, "zero_division": np.nan}
         np.testing.assert_allclose(ours.precision(counts), theirs.precision_score(y, a, **told), atol=1e-12)
         np.testing.assert_allclose(ours.recall(counts), theirs.recall_score(y, a, **told), atol=1e-12)
         np.testing.assert_allclose(ours.f1(counts), theirs.f1_score(y, a, **told), atol=1e-12)
-        same(ours.macro_f1(counts), theirs.f1_score(y, a, labels=labels, average="macro", zero_division=np.nan))
+        assert_same(ours.macro_f1(counts), theirs.f1_score(y, a, labels=labels, average="macro", zero_division=np.nan))
         present = sorted(set(y))
-        same(ours.balanced_accuracy(counts), theirs.recall_score(y, a, labels=present, average="macro"))
-        same(ours.mcc(counts), theirs.matthews_corrcoef(y, a))
+        assert_same(ours.balanced_accuracy(counts), theirs.recall_score(y, a, labels=present, average="macro"))
+        assert_same(ours.mcc(counts), theirs.matthews_corrcoef(y, a))
 
 
 def test_hard_answers_have_a_pooled_auroc_that_is_balanced_accuracy():
     rng = np.random.default_rng(3)
     truth, said = rng.integers(0, 2, 400), rng.integers(0, 2, 400)
-    same(ours.auroc_pooled(truth, said), theirs.balanced_accuracy_score(truth, said))
+    assert_same(ours.auroc_pooled(truth, said), theirs.balanced_accuracy_score(truth, said))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_weighting_is_the_metric_of_repeated_cases():
     for weights in rng.integers(0, 4, (20, 8)):
         again = np.repeat(np.arange(n), weights[clusters])
         found = aurocs(r, weights[r.clusters][None].astype(float))[0]
-        same(np.nanmean(found), official(genes[again], truth[again].astype(int), scores[again]))
+        assert_same(np.nanmean(found), official(genes[again], truth[again].astype(int), scores[again]))
 
 
 def test_the_same_seed_draws_the_same_and_the_interval_is_of_perturbations_not_of_rows():

@@ -12,10 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from curation.errors import BadInput
 from curation.published import Published
+from datasets_cards import templates
 from training.settings import Settings
 
 if TYPE_CHECKING:
@@ -203,16 +202,11 @@ def write_log(file: Path, entries: list[dict[str, Any]]) -> None:
 
 def card(found: dict[str, Any]) -> str:
     """Return the model card, with the Hub's YAML at its head."""
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("datasets_cards", "."),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     on_hub = found["ref"].partition("@")[0] if found["commit"] else None
-    return templates.get_template("model.md.j2").render(
-        **found, on_hub=on_hub, base_on_hub=not Path(found["base"]["name"]).exists()
+    return (
+        templates()
+        .get_template("model.md.j2")
+        .render(**found, on_hub=on_hub, base_on_hub=not Path(found["base"]["name"]).exists())
     )
 
 

@@ -169,10 +169,33 @@ def make_trainer(
     from datasets import Dataset
     from datasets.table import InMemoryTable
     from transformers import PrinterCallback
+
+    config = _config(settings, folder, report_to)
+    train, validation = (Dataset(InMemoryTable(side.table)) for side in sides)
+    try:
+        trainer = _trainer_class(torch.cuda.is_available())(
+            model=model,
+            args=config,
+            train_dataset=train,
+            eval_dataset=validation,
+            processing_class=tokenizer,
+            callbacks=callbacks,
+        )
+    except (RuntimeError, ValueError) as e:
+        if report_to:
+            raise BadInput(f"--report-to {report_to}: {str(e).splitlines()[0]}") from e
+        raise
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _config(settings: Settings, folder: Path, report_to: str | None) -> Any:
+    """Return the settings in TRL's words, with all that it would do of its own accord turned off."""
+    import torch
     from trl import SFTConfig
 
     gpu = torch.cuda.is_available()
-    config = SFTConfig(
+    return SFTConfig(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=settings.batch_size,
@@ -205,22 +228,6 @@ def make_trainer(
         report_to=report_to.split(",") if report_to else "none",
         ddp_find_unused_parameters=False if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
     )
-    train, validation = (Dataset(InMemoryTable(side.table)) for side in sides)
-    try:
-        trainer = _trainer_class(gpu)(
-            model=model,
-            args=config,
-            train_dataset=train,
-            eval_dataset=validation,
-            processing_class=tokenizer,
-            callbacks=callbacks,
-        )
-    except (RuntimeError, ValueError) as e:
-        if report_to:
-            raise BadInput(f"--report-to {report_to}: {str(e).splitlines()[0]}") from e
-        raise
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 def _trainer_class(gpu: bool) -> Any:

@@ -19,13 +19,17 @@ from curation.errors import BadInput
 
 FILE = Path("synthpert.toml")
 TOP: Mapping[str, type] = {"store": str, "models": dict}
-PRICE = ("input", "cached", "output")  # dollars for a million tokens
+PRICE = ("input", "cached", "output", "max_output")  # dollars for a million tokens; the longest answer, in tokens
+CLIENTS = ("direct", "sdk")  # ways to send a request; the first is the usual one
 MODEL: Mapping[str, type] = {
     "base_url": str,
     "api_key_env": str,
     "provider": str,
     "params": dict,
     "price": dict,
+    "requests_per_minute": int,
+    "tokens_per_minute": int,
+    "client": str,
 }
 
 
@@ -65,9 +69,14 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
         wanted = "the name of an environment variable, such as OPENAI_API_KEY"
         # what stands there may be a key, so it is not repeated
         raise BadInput.at(FILE, f"models.{name}.api_key_env of {len(variable)} characters", wanted)
+    if (client := model.get("client", CLIENTS[0])) not in CLIENTS:
+        raise BadInput.at(FILE, f"models.{name}.client = {client!r}", f"one of {', '.join(CLIENTS)}")
+    for limit in ("requests_per_minute", "tokens_per_minute"):
+        if model.get(limit, 1) < 1:
+            raise BadInput.at(FILE, f"models.{name}.{limit} = {model[limit]}", "1 or more; leave it out for no limit")
     for kind, price in model.get("price", {}).items():
         if kind not in PRICE or not isinstance(price, int | float) or price < 0:
-            raise BadInput.at(FILE, f"models.{name}.price.{kind} = {price!r}", f"dollars for {', '.join(PRICE)}")
+            raise BadInput.at(FILE, f"models.{name}.price.{kind} = {price!r}", f"a number for {', '.join(PRICE)}")
 
 
 def write_default() -> Path:

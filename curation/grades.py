@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from curation.asking.engine import Asked, find_provider
 from curation.asking.journal import settle
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import How, ask_stage, read_answers
+from curation.asking.stage import How, Stage, ask_stage, read_answers
 from curation.prompting import Prompt, fill, load
 from curation.reading import read_grade
 from curation.runs import run
@@ -53,17 +54,17 @@ def grade(
 
     Source: the paper's section 3.2 and Appendix C.3.
     """
-    critic, standard = load("critic", prompts), load("standard", prompts)
+    opinion = Opinion(load("critic", prompts), load("standard", prompts), samples)
     settle(store)
     read_traces(store)
     target = find_provider(target)
-    traces = _valid_traces(store, selection, approach, correct_only, target.provider == REHEARSAL)
-    requests = partial(_requests, traces, critic, standard, samples)
+    traces = valid_traces(store, selection, approach, correct_only, target.provider == REHEARSAL)
     args = {**selection.given(), "approach": approach, "correct_only": correct_only}
     args = {k: v for k, v in args.items() if v} | target.given(samples, prompts)
+    stage = Stage("grade", target, partial(opinion.asked, traces), traces.num_rows * samples)
     with run(store, "grade", args) as this:
         try:
-            done = ask_stage(store, "grade", target, requests, traces.num_rows * samples, this.id, how)
+            done = ask_stage(store, stage._replace(run_id=this.id, read=partial(read_grades, store)), how)
             this.stopped = done.stopped is not None
             return done
         finally:
@@ -71,24 +72,38 @@ def grade(
             store.compact()
 
 
-def _valid_traces(
-    store: Store, selection: Selection, approach: str | None, correct_only: bool, rehearsed: bool
+class Opinion(NamedTuple):
+    """How a critic is asked: the prompt, the standard query that it is shown, and how many times."""
+
+    critic: Prompt
+    standard: Prompt
+    samples: int
+
+    def asked(self, traces: pa.Table, shuffled: bool = False) -> Iterator[Request]:
+        """Yield the questions about these traces."""
+        for batch in in_order(traces, shuffled).to_batches(max_chunksize=1_000):
+            for trace in batch.to_pylist():
+                query = fill(self.standard.user, {k: trace[k] for k in ("pert", "gene", "cell_line")})
+                messages = self.critic.messages(query=query, reasoning=trace["reasoning"])
+                for sample in range(self.samples):
+                    number = sample + 1_000 * trace["copy"]
+                    yield Request("grade", trace["trace_id"], self.critic, messages, number)
+
+
+def valid_traces(
+    store: Store,
+    selection: Selection,
+    approach: str | None,
+    correct_only: bool,
+    rehearsed: bool,
+    since: datetime | None = None,
 ) -> pa.Table:
+    """Return the valid traces of a set in the order they are graded in; with `since` those read after that time."""
     chosen = f"(SELECT example_id, row_number() OVER () AS n FROM ({query('selection')}))"
     sql = f"WITH chosen AS {chosen} {query('valid_traces')}"
     select(store, selection._replace(limit=1))  # a split or cell line that is none is said before all else
-    params = selection.params() | {"approach": approach, "correct_only": correct_only, "rehearsed": rehearsed}
-    return store.sql(sql, params)
-
-
-def _requests(traces: pa.Table, critic: Prompt, standard: Prompt, samples: int, shuffled: bool) -> Iterator[Request]:
-    for batch in in_order(traces, shuffled).to_batches(max_chunksize=1_000):
-        for trace in batch.to_pylist():
-            asked = fill(standard.user, {k: trace[k] for k in ("pert", "gene", "cell_line")})
-            messages = critic.messages(query=asked, reasoning=trace["reasoning"])
-            for sample in range(samples):
-                number = sample + 1_000 * trace["copy"]
-                yield Request("grade", trace["trace_id"], critic, messages, number)
+    given = {"approach": approach, "correct_only": correct_only, "rehearsed": rehearsed, "since": since}
+    return store.sql(sql, selection.params() | given)
 
 
 def read_grades(store: Store) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from curation.asking.replies import usd
 from curation.asking.requests import Endpoint, Request
-from curation.asking.transport import usd
 from curation.printing import shown
 from curation.prompting import load
 from curation.selection import Selection, select

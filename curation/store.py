@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +36,7 @@ FOREVER = {
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
 COMPACT_ABOVE = 200  # files a table
+EPOCH, UTCS = datetime(1970, 1, 1, tzinfo=UTC), ("UTC", "Etc/UTC")
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a Ctrl-C: a RuntimeError
 
 Snapshot = Mapping[str, int]  # table -> Delta version
@@ -124,6 +126,19 @@ class Store:
 
         return self.append_once(table, f"new-{table}", unknown) if rows.num_rows else 0
 
+    def sync(self, table: str, since: float) -> None:
+        """Have the files of a table that were written since a time (of the epoch) on the disk, which Delta never does.
+
+        An object store keeps what it has taken.
+        """
+        folder = Path(self._uri(table))
+        for place in () if self.remote else (folder, folder / "_delta_log"):
+            for file in (place, *place.iterdir()):
+                if file == place or (file.is_file() and file.stat().st_mtime >= since - 1):
+                    handle = os.open(file, os.O_RDONLY)
+                    os.fsync(handle)
+                    os.close(handle)
+
     def compact(self) -> None:
         """Join the small files of the tables that have over 200, one compactor at a time.
 
@@ -206,7 +221,7 @@ class Store:
         self, query: str, params: Mapping[str, Any] | None = None, at: Snapshot | None = None
     ) -> list[dict[str, Any]]:
         """Answer one of the project's own queries as a list of dicts."""
-        return self.sql(query, params, at).to_pylist()
+        return pylist(self.sql(query, params, at))
 
     def files(self, table: str, at: Snapshot | None = None) -> list[str]:
         """Return the Parquet files that make up a table, now or at a snapshot; none if it does not exist."""
@@ -252,11 +267,11 @@ class Store:
         return f"read_parquet([{listing}], union_by_name=true)"
 
     def _dataset(self, table: str, files: list[str]) -> Any:
-        import pyarrow.dataset as ds
-
         schema = TABLES[table].schema
         if not files:
             return schema.empty_table()
+        import pyarrow.dataset as ds
+
         if not self.remote:
             return ds.dataset(files, schema=schema, format="parquet")
         from deltalake.fs import DeltaStorageHandler
@@ -299,6 +314,20 @@ class Store:
         with suppress(CommitFailedError), _told(self._uri(table)):  # another process made it just now
             write_deltalake(self._uri(table), none, mode="append", configuration=FOREVER)
         return DeltaTable(self._uri(table))
+
+
+def pylist(table: pa.Table) -> list[dict[str, Any]]:
+    """Return a table as `Table.to_pylist` does, but for times, for the sake of which pyarrow would load pandas."""
+    times = [
+        f.name for f in table.schema if pa.types.is_timestamp(f.type) and f.type.tz in UTCS and f.type.unit == "us"
+    ]
+    plain = table.cast(pa.schema([pa.field(f.name, pa.int64() if f.name in times else f.type) for f in table.schema]))
+    rows = plain.to_pylist()
+    for row in rows if times else ():
+        for name in times:
+            if (microseconds := row[name]) is not None:
+                row[name] = EPOCH + timedelta(microseconds=microseconds)
+    return rows
 
 
 def _check_folder(folder: Path, create: bool) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curation.asking.engine import Asked, find_provider
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import How, ask_stage, read_answers
+from curation.asking.stage import How, Stage, ask_stage, read_answers
 from curation.prompting import Prompt, load
 from curation.reading import PARSER, is_valid, read_trace
 from curation.runs import run
@@ -49,20 +49,27 @@ def generate(
 
     Source: the paper's section 3.2; `control` is this project's own, to test critics with.
     """
-    prompt = load(approach, prompts)
-    chosen = select(store, selection)
-    target = find_provider(target)
-    total = chosen.num_rows * samples
-    questions = partial(requests, chosen, prompt, approach, samples)
     args = {**selection.given(), "approach": approach, **target.given(samples, prompts)}
+    stage = prepare(store, selection, target, approach, samples, prompts)
     with run(store, "generate", args) as this:
         try:
-            done = ask_stage(store, "generate", target, questions, total, this.id, how)
+            done = ask_stage(store, stage._replace(run_id=this.id), how)
             this.stopped = done.stopped is not None
             return done
         finally:
             read_traces(store)
             store.compact()
+
+
+def prepare(
+    store: Store, selection: Selection, target: Endpoint, approach: str, samples: int, prompts: Path | None
+) -> Stage:
+    """Return what a generate has to ask; see there."""
+    prompt = load(approach, prompts)
+    chosen = select(store, selection)
+    questions = partial(requests, chosen, prompt, approach, samples)
+    read = partial(read_traces, store)
+    return Stage("generate", find_provider(target), questions, chosen.num_rows * samples, read=read)
 
 
 def shown_outcome(approach: str, example: dict[str, Any]) -> str | None:

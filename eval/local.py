@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curation.asking.engine import Asked, Known
+from curation.asking.engine import Asked
 from curation.asking.journal import Journal
 from curation.asking.requests import Endpoint, Request
 from curation.errors import BadInput
@@ -36,27 +36,23 @@ class Local(NamedTuple):
 
     def ask(
         self,
-        requests: Iterable[Request],
+        requests: Iterable[Request | None],
         endpoint: Endpoint,
         journal: Journal,
-        *,
-        known: Known,
-        concurrency: int,
-        timeout: float,
-        learn: Callable[[], set[str]] = set,
-        tell: Callable[[Asked], None] = lambda asked: None,
+        **how: Any,
     ) -> Asked:
-        """Answer what is not known yet, `concurrency` rows a batch; `engine.ask` for a model in this process.
+        """Answer what is not known yet, `concurrency` rows a batch, as `engine.ask` does of an endpoint.
 
         Every batch is in the journal before it is counted. Ctrl-C loses the batch in work alone.
 
         Raises:
             BadInput: a batch does not fit the GPU's memory.
         """
+        known, concurrency, tell = how["known"], how["concurrency"], how["tell"]
         count = Asked()
         waiting: list[tuple[str, Request]] = []
         synced = time.monotonic()
-        for request in requests:
+        for request in filter(None, requests):
             request_id = request.id(endpoint)
             if request_id in known.answered:
                 count.cached += 1

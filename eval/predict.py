@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from curation.asking.engine import Asked, ask, find_provider
+from curation.asking.engine import Asked, find_provider
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import Ask, How, ask_stage
+from curation.asking.stage import Ask, How, Stage, ask_stage
 from curation.errors import BadInput
 from curation.printing import shown
 from curation.published import Published
@@ -65,7 +65,7 @@ def predict(
     *,
     samples: int = 1,
     how: How = How(),  # noqa: B008 - an immutable tuple
-    engine: Ask = ask,
+    engine: Ask | None = None,
 ) -> Predicted:
     """Ask a model about a side of a dataset; what the store knows the answer of is not asked again.
 
@@ -77,7 +77,7 @@ def predict(
         out: the Parquet file to write, of `predictions.SCHEMA`, in the order of the ids.
         samples: answers an example; of several, the scores are the shares of the labels among them.
         how: limits and habits of asking.
-        engine: what asks; `local.Local.ask` for a model in this process.
+        engine: what asks, if it is no endpoint: `local.Local.ask` for a model in this process.
 
     Returns:
         The counts. The file holds the examples that a reply came for, so that the coverage can be told from it.
@@ -88,7 +88,7 @@ def predict(
     rows = examples(dataset, wanted)
     if not out.resolve().parent.is_dir() or out.is_dir():  # told before anything is paid
         raise BadInput(f"--out {out}: found no folder to write this file to")
-    if engine is ask:
+    if engine is None:
         target = find_provider(target)
     args = {"dataset": f"{dataset.name}@{dataset.version}", **_given(wanted), **target.given(samples, wanted.prompts)}
     with run(store, STAGE, args) as this:
@@ -99,7 +99,7 @@ def predict(
                     yield Request(STAGE, q.example["example_id"], q.prompt, q.messages, sample)
 
         try:
-            done = ask_stage(store, STAGE, target, requests, rows.num_rows * samples, this.id, how, engine)
+            done = ask_stage(store, Stage(STAGE, target, requests, rows.num_rows * samples, this.id), how, engine)
             this.stopped = done.stopped is not None
         finally:
             found = _collected(store, dataset, target, wanted, rows, samples)

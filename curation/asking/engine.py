@@ -1,102 +1,312 @@
 """The engine: asks many requests at once, tries again what may pass, and keeps every reply.
 
-A stage hands it requests and gets back a count; limits, retries and files are no concern of a stage.
+A stage hands it requests and gets back a count; limits, retries, budgets and files are no concern of a stage.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from curation import interrupts
 from curation.asking import transport
+from curation.asking.budget import Budget
+from curation.asking.jobs import Job, Jobs, Known
 from curation.asking.journal import Journal
+from curation.asking.limits import Given, Limits
+from curation.asking.replies import FATAL, PASSING, Reply
 from curation.asking.requests import Endpoint, Request
+from curation.asking.transport import Wire
 from curation.errors import EndpointError
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 T = TypeVar("T")
 TRIES = 6  # of one request within a run
 PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds; doubled each time, where the server does not say how long
 LONGEST_WAIT = 600.0  # seconds that a server may ask us to wait within a run
-SYNC_EVERY, ABSORB_EVERY, ABSORB_ROWS = 1.0, 15.0, 1000  # seconds, seconds, rows
+LAST_WORDS = 0.5  # seconds for what is in flight, where going on makes no sense
+SYNC_EVERY, ABSORB_ROWS = 1.0, 5_000  # seconds, rows
+LEARN_OFTEN = 4  # times between two syncs, what other runs were answered is looked up
+ABSORB_FIRST, ABSORB_EVERY = 2.0, 15.0  # seconds; doubled from the first to the second
+LOOK_AGAIN = 1.0  # seconds, where another model's requests hold the budget
 
 
 @dataclass
 class Asked:
     """What became of the requests of one run."""
 
-    asked: int = 0  # sent, whatever came of it
+    asked: int = 0  # requests sent, whatever came of them
     answered: int = 0
     cached: int = 0  # answered by an earlier run
     failed: int = 0  # given up, or known to fail again
     usd: float | None = 0.0  # None as soon as one price is unknown
     left: int = 0  # not answered, as the run stopped
     stopped: str | None = None  # why it stopped before the end
+    in_flight: int = 0
+    retried: int = 0  # tries beyond the first
 
     def json(self) -> dict[str, Any]:
         """Return the fields for --json."""
-        return asdict(self)
+        return {k: v for k, v in asdict(self).items() if k not in ("in_flight", "retried")}
 
 
-class Known:
-    """What earlier runs know of requests: which are answered, and which would fail again."""
-
-    def __init__(self, answered: Collection[str] = (), hopeless: Collection[str] = ()) -> None:
-        self.answered, self.hopeless = set(answered), set(hopeless)
-
-
-def ask(
-    requests: Iterable[Request],
-    endpoint: Endpoint,
-    journal: Journal,
-    *,
-    known: Known,
-    concurrency: int = 64,
-    timeout: float = 600.0,
-    learn: Callable[[], set[str]] = set,
-    tell: Callable[[Asked], None] = lambda asked: None,
-) -> Asked:
-    """Ask every request that is not known yet; each reply is in the journal before it is counted.
+class Work:
+    """One model's requests while they are asked.
 
     Args:
-        requests: the questions, taken one by one as there is room for them.
+        requests: the questions, taken one by one as there is room; None where another stage has yet to make one.
         endpoint: the model; its provider is settled already (see `find_provider`).
         journal: where replies go.
         known: requests that are not asked; those asked here are added.
         concurrency: requests in flight.
         timeout: seconds for one try.
-        learn: called each second; requests that were answered elsewhere meanwhile.
-        tell: called now and then with the count so far.
+        given: limits that the user gives.
+        budget: what may be spent, shared with others if they are given the same one.
+        learn: called now and then; requests that were answered elsewhere meanwhile.
+        absorbed: called after replies have reached the table.
+        ended: called after the last of them has.
+        tell: called each second with the count so far.
+    """
+
+    def __init__(
+        self,
+        requests: Iterable[Request | None],
+        endpoint: Endpoint,
+        journal: Journal,
+        *,
+        known: Known,
+        concurrency: int = 64,
+        timeout: float = 600.0,
+        given: Given = Given(),  # noqa: B008 - an immutable tuple
+        budget: Budget | None = None,
+        learn: Callable[[], set[str]] = set,
+        absorbed: Callable[[], object] = lambda: None,
+        ended: Callable[[], object] = lambda: None,
+        tell: Callable[[Asked], None] = lambda asked: None,
+    ) -> None:
+        self.endpoint, self.journal, self.known, self.timeout = endpoint, journal, known, timeout
+        self.learn, self.absorbed, self.ended, self.tell = learn, absorbed, ended, tell
+        self.count = Asked()
+        self.jobs, self.concurrency = Jobs(requests, endpoint, known), concurrency
+        self.limits, self.budget = Limits(concurrency, given), budget or Budget()
+        self.stop = asyncio.Event()
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.workers: asyncio.Future[list[None]]
+        self.broken: OSError | None = None  # why nothing can be kept
+        self.fatal: str | None = None  # why asking on makes no sense
+
+    async def run(self) -> None:
+        """Ask until all is answered, given up, or a stop."""
+        keeper = asyncio.create_task(self.keep())
+        async with transport.open_wire(self.endpoint) as wire:
+            self.workers = asyncio.gather(*(self.worker(wire) for _ in range(self.concurrency)))
+            ends: list[asyncio.Future[Any]] = [self.workers, keeper]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            self.workers.cancel()  # of effect only if the keeper ended, which it does by an error alone
+            for ended in ends:
+                if ended.done() and not ended.cancelled():
+                    ended.result()
+            keeper.cancel()
+        if self.broken:
+            raise self.broken
+        self.told()
+        await asyncio.to_thread(self.absorb)
+        self.ended()
+
+    def total(self) -> Asked:
+        """Return the count with what is left, which a stopped run has not even looked at."""
+        self.jobs.count_rest()
+        self._count_known()
+        count = self.count
+        count.left = self.jobs.taken - count.cached - count.answered - count.failed
+        return count
+
+    def halt(self, why: str | None = None) -> None:
+        """Ask nothing new; what is in flight is waited for."""
+        self.count.stopped = self.count.stopped or why
+        self.jobs.stop()
+        self.stop.set()
+        self.wake(len(self.waiting))
+
+    def interrupt(self) -> None:
+        """Ask nothing new; on the second call give up what is in flight."""
+        if self.stop.is_set():
+            self.workers.cancel()
+        self.halt("interrupted")
+
+    # -- one worker
+
+    async def worker(self, wire: Wire) -> None:
+        """Ask one request after the other."""
+        while job := await self.jobs.take():
+            if await self.allowed(job):
+                await self.one(wire, job)
+
+    async def allowed(self, job: Job) -> bool:
+        """Wait until limits and budget have room for a job, and reserve it; false if the run was stopped meanwhile."""
+        tokens = self._tokens(job.request)
+        most = self.budget.most(self.endpoint, job.request)
+        while not self.stop.is_set():
+            early, delay = job.due - time.monotonic(), self.limits.delay(tokens)
+            if early > 0 or delay:
+                await self.rest(max(early, delay or 0.0))
+            elif delay is None:
+                await self.turn(None)
+            elif self.budget.reserve(most):
+                self.limits.sent(tokens)
+                return True
+            elif self.budget.final():
+                self.halt(self.budget.gone())
+            else:
+                await self.turn(LOOK_AGAIN)
+        return False
+
+    async def one(self, wire: Wire, job: Job) -> None:
+        """Send a job once, keep what comes, and see what follows from it."""
+        self.count.asked += job.attempt == 1
+        self.count.retried += job.attempt > 1
+        most, reply = self.budget.most(self.endpoint, job.request), None  # of one that is given up
+        try:
+            reply = await transport.send(wire, self.endpoint, job.request, self.timeout)
+            self.keep_line(job.request.row(job.id, self.endpoint, job.attempt) | reply.columns)
+        finally:
+            self.limits.came(reply)
+            self.budget.settle(most, reply)
+            self.wake()
+        self.follow(job, reply)
+
+    def follow(self, job: Job, reply: Reply) -> None:
+        """Count a reply, and have its request asked again if that may help."""
+        usd, sofar = reply.columns.get("usd"), self.count.usd
+        if usd is not None or reply.failure is None:
+            self.count.usd = None if usd is None or sofar is None else sofar + usd
+        if reply.failure is None:
+            self.count.answered += 1
+        elif reply.failure in FATAL:
+            self.count.failed += 1
+            self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
+        elif reply.failure in PASSING and job.attempt < TRIES and (reply.wait or 0.0) <= LONGEST_WAIT:
+            pause = min(LONGEST_PAUSE, PAUSE * 2**job.attempt) * random.uniform(0.5, 1.0)
+            self.jobs.again(job, pause if reply.wait is None else reply.wait)
+        else:  # the next run may ask again what may pass
+            self.count.failed += 1
+
+    def end(self, why: str) -> None:
+        """Stop where going on makes no sense: what is in flight has a moment to come back."""
+        self.fatal = self.fatal or why
+        self.halt()
+        asyncio.get_running_loop().call_later(LAST_WORDS, self.workers.cancel)
+
+    def _tokens(self, request: Request) -> float:
+        """Return how many tokens a request and its answer will have, as far as one knows beforehand."""
+        return sum(len(m["content"]) for m in request.messages) / 4 + self.limits.tokens_out
+
+    # -- waiting
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long, or until a stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stop.wait(), seconds)
+
+    async def turn(self, seconds: float | None) -> None:
+        """Wait until a request has come back, or so long."""
+        self.waiting.append(mine := asyncio.get_running_loop().create_future())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(mine, seconds)
+
+    def wake(self, most: int = 2) -> None:
+        """Let some go on that wait for one to come back: two, as the number in flight may have grown by one."""
+        while self.waiting and most:
+            if not (first := self.waiting.popleft()).done():
+                first.set_result(None)
+                most -= 1
+
+    # -- keeping
+
+    def keep_line(self, columns: dict[str, Any]) -> None:
+        """Have a reply kept with all that came in the same moment: a write each would cost more than the rest."""
+        if self.journal.add(columns):
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Hand what came to the system; where it does not take it, the run ends."""
+        try:
+            self.journal.flush()
+        except OSError as e:
+            self.broken = e
+            self.workers.cancel()
+
+    async def keep(self) -> None:
+        """Bring the journal to the disk and into the table, and tell how far the run is."""
+        since, every = 0.0, ABSORB_FIRST
+        while True:
+            for _ in range(LEARN_OFTEN):
+                await asyncio.sleep(SYNC_EVERY / LEARN_OFTEN)
+                self.known.answered |= self.learn()
+            since += SYNC_EVERY
+            if self.journal.pending >= ABSORB_ROWS or (self.journal.pending and since >= every):
+                await asyncio.to_thread(self.absorb)
+                since, every = 0.0, min(2 * every, ABSORB_EVERY)
+            else:
+                await asyncio.to_thread(self.journal.sync)
+            self.told()
+
+    def absorb(self) -> None:
+        """Bring the journal into the table, and have its rows read."""
+        self.journal.absorb()
+        self.absorbed()
+
+    def told(self) -> None:
+        """Tell of the count."""
+        self._count_known()
+        self.count.in_flight = self.limits.in_flight
+        self.tell(self.count)
+
+    def _count_known(self) -> None:
+        self.count.failed += self.jobs.hopeless
+        self.count.cached += self.jobs.cached
+        self.jobs.hopeless = self.jobs.cached = 0
+
+
+def ask_all(works: list[Work]) -> list[Asked]:
+    """Ask what several works have to ask, side by side; each reply is in its journal before it is counted.
 
     Returns:
-        The count. Ctrl-C lets what is in flight finish; a second one gives it up.
+        The counts, in the order of the works. Ctrl-C and SIGTERM let what is in flight finish; a second gives it up.
 
     Raises:
         EndpointError: asking on makes no sense: key refused, unknown model, quota gone. What came is kept.
+        BadInput: a budget that could not be kept, as a price is unknown.
     """
-    work = _Work(iter(requests), endpoint, journal, known, learn, tell)
+    for work in works:
+        work.budget.check(work.endpoint)
     try:
-        run_async(work.run(concurrency, timeout))
+        run_async(_together(works))
     finally:
-        journal.absorb()
-    if work.fatal:
-        raise EndpointError(work.fatal)
-    return work.total()
+        for work in works:
+            work.journal.absorb()
+    if fatal := [work.fatal for work in works if work.fatal]:
+        raise EndpointError(fatal[0])
+    return [work.total() for work in works]
+
+
+def ask(requests: Iterable[Request], endpoint: Endpoint, journal: Journal, **how: Any) -> Asked:
+    """Ask one model; see `Work` for what is given, and `ask_all`."""
+    return ask_all([Work(requests, endpoint, journal, **how)])[0]
 
 
 def find_provider(endpoint: Endpoint) -> Endpoint:
     """Return the endpoint with the provider that its server says it is."""
 
     async def look() -> Endpoint:
-        async with transport.client(endpoint, 20) as sdk:
-            return await transport.identify(sdk, endpoint)
+        async with transport.open_wire(endpoint) as wire:
+            return await transport.identify(wire, endpoint)
 
     return run_async(look())
 
@@ -117,114 +327,15 @@ async def _open_to_interrupts(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
 
-class _Work:
-    """One call of `ask` while it runs."""
+async def _together(works: list[Work]) -> None:
+    def interrupt() -> None:
+        for work in works:
+            work.interrupt()
 
-    def __init__(
-        self,
-        requests: Iterator[Request],
-        endpoint: Endpoint,
-        journal: Journal,
-        known: Known,
-        learn: Callable[[], set[str]],
-        tell: Callable[[Asked], None],
-    ) -> None:
-        self.requests, self.endpoint, self.journal, self.known = requests, endpoint, journal, known
-        self.learn, self.tell = learn, tell
-        self.count = Asked()
-        self.taken = 0
-        self.fatal: str | None = None
-        self.stop = asyncio.Event()
-        self.workers: asyncio.Future[list[None]]
+    async def one(work: Work) -> None:
+        await work.run()
+        for other in works if work.fatal else ():
+            other.halt()
 
-    async def run(self, concurrency: int, timeout: float) -> None:
-        keeper = asyncio.create_task(self.keep())
-        with interrupts.instead(self.interrupt):
-            async with transport.client(self.endpoint, timeout) as sdk:
-                self.workers = asyncio.gather(*(self.worker(sdk) for _ in range(concurrency)))
-                ends: list[asyncio.Future[Any]] = [self.workers, keeper]
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                self.workers.cancel()  # of effect only if the keeper ended, which it does by an error alone
-                for ended in ends:
-                    if ended.done() and not ended.cancelled():
-                        ended.result()
-                keeper.cancel()
-        self.tell(self.count)
-
-    async def worker(self, sdk: AsyncOpenAI) -> None:
-        while not self.stop.is_set() and (request := next(self.requests, None)):
-            request_id = request.id(self.endpoint)
-            if not self.settled(request_id):
-                self.known.answered.add(request_id)  # no other worker asks it
-                await self.one(sdk, request, request_id)
-
-    def settled(self, request_id: str) -> bool:
-        """Count a request as taken; whether it need not be asked."""
-        self.taken += 1
-        cached, hopeless = request_id in self.known.answered, request_id in self.known.hopeless
-        self.count.cached += cached
-        self.count.failed += hopeless and not cached
-        return cached or hopeless
-
-    def total(self) -> Asked:
-        """Return the count with what is left, which a stopped run has not even looked at."""
-        for request in self.requests:
-            self.settled(request.id(self.endpoint))
-        self.count.left = self.taken - self.count.cached - self.count.answered - self.count.failed
-        return self.count
-
-    async def one(self, sdk: AsyncOpenAI, request: Request, request_id: str) -> None:
-        self.count.asked += 1
-        for attempt in range(1, TRIES + 1):
-            reply = await transport.send(sdk, self.endpoint, request)
-            self.keep_reply(request, request_id, reply, attempt)
-            if reply.failure is None:
-                self.count.answered += 1
-                return
-            if reply.failure in transport.FATAL:
-                self.fatal = f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}"
-                self.stop.set()
-            later = reply.wait is not None and reply.wait > LONGEST_WAIT  # the next run may ask by then
-            if reply.failure not in transport.PASSING or attempt == TRIES or later:
-                self.count.failed += 1
-                return
-            if await self.pause(reply, attempt):
-                return
-
-    async def pause(self, reply: transport.Reply, attempt: int) -> bool:
-        """Wait before the next try; true if the run was stopped meanwhile."""
-        seconds = reply.wait
-        if seconds is None:
-            seconds = min(LONGEST_PAUSE, PAUSE * 2**attempt) * random.uniform(0.5, 1.0)
-        try:
-            await asyncio.wait_for(self.stop.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
-
-    def keep_reply(self, request: Request, request_id: str, reply: transport.Reply, attempt: int) -> None:
-        self.journal.write(request.row(request_id, self.endpoint, attempt) | reply.columns)
-        if reply.failure is None:
-            price, sofar = reply.columns.get("usd"), self.count.usd
-            self.count.usd = None if price is None or sofar is None else sofar + price
-
-    async def keep(self) -> None:
-        """Bring the journal to the disk and into the table, and tell how far the run is."""
-        since = 0.0
-        while True:
-            await asyncio.sleep(SYNC_EVERY)
-            since += SYNC_EVERY
-            if self.journal.pending >= ABSORB_ROWS or (self.journal.pending and since >= ABSORB_EVERY):
-                await asyncio.to_thread(self.journal.absorb)
-                since = 0.0
-            else:
-                await asyncio.to_thread(self.journal.sync)
-            self.known.answered |= self.learn()
-            self.tell(self.count)
-
-    def interrupt(self) -> None:
-        """Stop taking requests; on the second call give up those in flight."""
-        if self.stop.is_set():
-            self.workers.cancel()
-        self.count.stopped = "interrupted"
-        self.stop.set()
+    with interrupts.instead(interrupt):
+        await asyncio.gather(*(one(work) for work in works))

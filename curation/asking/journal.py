@@ -7,9 +7,11 @@ it carries the byte offset reached in the file, and of two that absorb one journ
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import orjson
@@ -30,32 +32,49 @@ class Journal:
     def __init__(self, store: Store, run_id: str) -> None:
         self.store, self.run_id = store, run_id
         self.file = store.journals / f"{run_id}.jsonl"
+        self.began = time.time()
         self._out = hold(self.file)
+        self._lines: list[bytes] = []
+        self._alone = Lock()  # lines are added by one thread, and absorbed by another
         self.pending = 0  # lines since the last absorb
 
     def write(self, columns: dict[str, Any]) -> None:
-        """Add one row of `responses`: its id, run and time are put in here."""
+        """Add one row of `responses`, at once."""
+        self.add(columns)
+        self.flush()
+
+    def add(self, columns: dict[str, Any]) -> bool:
+        """Add one row of `responses`, its id, run and time put in, at the next `flush`; true if it waits alone."""
         row_id = content_id(columns["request_id"], self.run_id, columns["attempt"])
         row = {"response_id": row_id, "run_id": self.run_id, "created": now(), **columns}
-        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-        while line:  # a disk that is nearly full may take a part
-            line = line[self._out.write(line) :]
-        self.pending += 1
+        with self._alone:
+            self._lines.append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+            return len(self._lines) == 1
+
+    def flush(self) -> None:
+        """Hand the lines to the system, so that they outlive the process."""
+        with self._alone:
+            lines, self._lines = self._lines, []
+            self.pending += len(lines)
+            data = memoryview(b"".join(lines))
+            while data:  # a disk that is nearly full may take a part
+                data = data[self._out.write(data) :]
 
     def sync(self) -> None:
         """Have the lines on the disk, not just in the system's memory."""
+        self.flush()
         os.fsync(self._out.fileno())
 
     def absorb(self) -> int:
         """Append what was written since the last time to the table; returns how many rows."""
-        self.pending = 0
         self.sync()  # Delta never does: what the table names must be on the disk somewhere
+        self.pending = 0
         return _absorb(self.store, self.file)
 
     def close(self) -> None:
         """Absorb the rest and remove the file; the table is on the disk by then."""
         self.absorb()
-        _forget(self.file)
+        _forget(self.store, self.file, self.began)
         self._out.close()
 
 
@@ -92,7 +111,7 @@ def settle(store: Store) -> list[str]:
     for file, held in abandoned(store.journals, "*.jsonl"):
         _end_line(held)
         _absorb(store, file)
-        _forget(file)
+        _forget(store, file, 0.0)
         settled.append(file.stem)
     return settled
 
@@ -155,6 +174,7 @@ def _end_line(journal: IO[bytes]) -> None:
             journal.flush()
 
 
-def _forget(file: Path) -> None:
-    os.sync()
+def _forget(store: Store, file: Path, began: float) -> None:
+    if file.stat().st_size:
+        store.sync(TABLE, began)
     file.unlink(missing_ok=True)

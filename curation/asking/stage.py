@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from curation.asking.engine import Asked, Known, ask
+from curation.asking.budget import Budget
+from curation.asking.engine import Asked, Work, ask_all
+from curation.asking.jobs import Known
 from curation.asking.journal import Journal, Neighbours, settle
+from curation.asking.limits import Given
 from curation.asking.progress import Progress
+from curation.asking.replies import FATAL, PASSING
 from curation.asking.requests import Endpoint, Request
+from curation.config import model_settings
 from curation.schema import TABLES
 from curation.selection import query
 from curation.store import Store
@@ -21,73 +27,107 @@ READ_AT_ONCE = 5_000  # responses
 class Ask(Protocol):
     """What asks the requests of a stage: `engine.ask`, or a model in this process that keeps to the same form."""
 
-    def __call__(
-        self,
-        requests: Iterable[Request],
-        endpoint: Endpoint,
-        journal: Journal,
-        *,
-        known: Known,
-        concurrency: int,
-        timeout: float,
-        learn: Callable[[], set[str]],
-        tell: Callable[[Asked], None],
-    ) -> Asked:
-        """Ask what is not known; see `engine.ask`."""
+    def __call__(self, requests: Iterable[Request | None], endpoint: Endpoint, journal: Journal, **how: Any) -> Asked:
+        """Ask what is not known; see `engine.Work` for what is given."""
         ...
 
 
 class How(NamedTuple):
-    """How a stage asks: requests in flight, seconds for one try, whether to ask again what would fail again."""
+    """How a stage asks: requests in flight, seconds for one try, whether to ask again what would fail again.
+
+    And what a run may spend: dollars, and requests sent.
+    """
 
     concurrency: int = 64
     timeout: float = 600.0
     retry_failed: bool = False
     quiet: bool = False
+    budget_usd: float | None = None
+    max_requests: int | None = None
 
 
-def ask_stage(
-    store: Store,
-    stage: str,
-    target: Endpoint,
-    requests: Callable[[bool], Iterable[Request]],
-    total: int,
-    run_id: str,
-    how: How,
-    engine: Ask = ask,
-) -> Asked:
+class Stage(NamedTuple):
+    """What a stage has to ask, of whom, and what becomes of the answers.
+
+    Attributes:
+        name: as in `responses.stage`.
+        target: the model, by the provider that its server says it is.
+        requests: makes the questions, taken one by one; in a random order if asked to.
+        total: how many there are, as far as one knows.
+        run_id: the run, once there is one.
+        read: called when answers have reached the table.
+        ended: called when all answers have.
+    """
+
+    name: str
+    target: Endpoint
+    requests: Callable[[bool], Iterable[Request | None]]
+    total: int
+    run_id: str = ""
+    read: Callable[[], object] = lambda: None
+    ended: Callable[[], object] = lambda: None
+
+
+def ask_stage(store: Store, stage: Stage, how: How, engine: Ask | None = None) -> Asked:
     """Ask a stage's requests, but for those that the store knows the answer of.
 
     Args:
         store: where answers are known and kept.
-        stage: name of the stage, as in `responses.stage`.
-        target: the model, by the provider that its server says it is.
-        requests: makes the questions, taken one by one; in a random order if asked to.
-        total: how many there are.
-        run_id: the run.
+        stage: what is asked.
         how: limits and habits.
-        engine: what asks them.
+        engine: what asks them, if it is no endpoint.
     """
+    if engine is None:
+        return ask_stages(store, [stage], how)[0]
     settle(store)
-    journal, progress = Journal(store, run_id), Progress(stage, total, quiet=how.quiet)
-    known, neighbours = _known(store, stage, how.retry_failed), Neighbours(journal.file)
+    with _prepared(store, stage, how, Budget()) as (requests, journal, options):
+        return engine(requests, stage.target, journal, **options)
+
+
+def ask_stages(store: Store, stages: list[Stage], how: How) -> list[Asked]:
+    """Ask several stages' requests side by side, on one budget; returns their counts."""
+    settle(store)
+    budget = Budget(how.budget_usd, how.max_requests)
+    with ExitStack() as stack:
+        prepared = [stack.enter_context(_prepared(store, stage, how, budget)) for stage in stages]
+        works = [
+            Work(requests, stage.target, journal, **options)
+            for stage, (requests, journal, options) in zip(stages, prepared, strict=True)
+        ]
+        return ask_all(works)
+
+
+@contextmanager
+def _prepared(
+    store: Store, stage: Stage, how: How, budget: Budget
+) -> Iterator[tuple[Iterable[Request | None], Journal, dict[str, Any]]]:
+    """Yield the requests, where their answers go, and all else that the engine wants to know."""
+    journal, progress = Journal(store, stage.run_id), Progress(stage.name, stage.total, quiet=how.quiet)
+    known, neighbours = _known(store, stage.name, how.retry_failed), Neighbours(journal.file)
     known.answered |= neighbours.answered()
-    in_flight = min(how.concurrency, max(total, 1))
+    options = {
+        "known": known,
+        "concurrency": min(how.concurrency, max(stage.total, 1)),
+        "timeout": how.timeout,
+        "given": limits_of(stage.target),
+        "budget": budget,
+        "learn": neighbours.answered,
+        "absorbed": stage.read,
+        "ended": stage.ended,
+        "tell": progress,
+    }
     try:
-        return engine(
-            # two runs that ask the same in the same order would always be at the same place
-            requests(bool(neighbours.read)),
-            target,
-            journal,
-            known=known,
-            concurrency=in_flight,
-            timeout=how.timeout,
-            learn=neighbours.answered,
-            tell=progress,
-        )
+        # two runs that ask the same in the same order would always be at the same place
+        yield stage.requests(bool(neighbours.read)), journal, options
     finally:
         progress.end()
         journal.close()
+
+
+def limits_of(endpoint: Endpoint) -> Given:
+    """Return the limits that a model's table in synthpert.toml gives."""
+    settings = model_settings(endpoint.model)
+    return Given(settings.get("requests_per_minute"), settings.get("tokens_per_minute"))
 
 
 def read_answers(
@@ -116,8 +156,6 @@ def read_answers(
 
 
 def _known(store: Store, stage: str, retry_failed: bool) -> Known:
-    from curation.asking.transport import FATAL, PASSING
-
     rows = store.sql(
         "SELECT request_id, answered, failure FROM requests WHERE stage = $stage", {"stage": stage}
     ).to_pylist()

@@ -105,25 +105,30 @@ def generate(
     samples: Samples = 1,
     how: Any,
     prompts: Prompts = None,
+    grade: Annotated[str | None, Option(metavar="MODEL", help="have this critic grade each trace as it comes")] = None,
+    correct_only: Annotated[bool, Option("--correct-only", help="with --grade: right answers alone")] = False,
 ) -> None:
     """Ask a model for a trace of each example of a set.
 
     What is answered already is not asked again: the same command goes on where it stopped.
 
-    Example: synthpert generate --split default --fraction 0.15 --approach explain --model o4-mini
+    Example: synthpert generate --split default --fraction 0.15 --model o4-mini --budget-usd 50 --grade o4-mini
     """
+    from curation.asking.requests import endpoint
+    from curation.overlap import generate_and_grade
     from curation.traces import generate as work
 
-    done = work(
-        open_store(ctx),
-        chosen,
-        target,
-        approach=_approach(approach),
-        samples=samples,
-        prompts=prompts,
-        how=how,
-    )
-    _asked(ctx, "traces", done, "synthpert grade --model MODEL")
+    more = {"approach": _approach(approach), "samples": samples, "prompts": prompts, "how": how}
+    if grade is None:
+        if correct_only:
+            raise BadInput("--correct-only: with --grade alone; every trace is kept")
+        return _asked(ctx, "traces", work(open_store(ctx), chosen, target, **more), "synthpert grade --model MODEL")
+    critic = endpoint(grade)
+    made, graded = generate_and_grade(open_store(ctx), chosen, target, critic, correct_only=correct_only, **more)
+    text = f"traces: {_count(made)}\ngrades: {_count(graded)}"
+    result(ctx, {**made.json(), "graded": graded.json()}, text)
+    _stopped("traces and grades", made, graded)
+    say_next(ctx, "synthpert sql 'FROM funnel'")
 
 
 @takes(target=the_model, chosen=the_set, how=habits)
@@ -188,10 +193,18 @@ def _approach(name: str) -> str:
 
 
 def _asked(ctx: typer.Context, what: str, done: Any, then: str) -> None:
-    cost = "cost unknown (no price in synthpert.toml)" if done.usd is None else f"${done.usd:.2f}"
-    text = f"{done.answered:,} answered and {done.cached:,} known before, {done.failed:,} failed, {done.left:,} left"
-    text += f"; {cost}"
-    result(ctx, done.json(), text)
-    if done.stopped:
-        raise Interrupted(f"{done.stopped}: {done.left:,} {what} are left; the same command goes on from here")
+    result(ctx, done.json(), _count(done))
+    _stopped(what, done)
     say_next(ctx, then)
+
+
+def _count(done: Any) -> str:
+    cost = "cost unknown (no price in synthpert.toml)" if done.usd is None else f"${done.usd:.2f}"
+    counts = f"{done.answered:,} answered and {done.cached:,} known before, {done.failed:,} failed, {done.left:,} left"
+    return f"{counts}; {cost}"
+
+
+def _stopped(what: str, *done: Any) -> None:
+    if why := next((d.stopped for d in done if d.stopped), None):
+        left = sum(d.left for d in done)
+        raise Interrupted(f"{why}: {left:,} {what} are left; the same command goes on from here")

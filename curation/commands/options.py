@@ -92,11 +92,13 @@ def habits(
     concurrency: Concurrency = 64,
     timeout: Annotated[float, Option(min=0.1, help="seconds for one try")] = 600.0,
     retry_failed: Annotated[bool, Option("--retry-failed", help="ask again what would fail again")] = False,
+    budget_usd: Annotated[float | None, Option(min=0.0, help="dollars that this run may spend at most")] = None,
+    max_requests: Annotated[int | None, Option(min=1, help="requests that this run may send at most")] = None,
 ) -> Any:
     """Return how to ask: limits and habits."""
     from curation.asking.stage import How
 
-    return How(concurrency, timeout, retry_failed, ctx.obj["quiet"])
+    return How(concurrency, timeout, retry_failed, ctx.obj["quiet"], budget_usd, max_requests)
 
 
 def open_store(ctx: typer.Context, *, create: bool = False) -> Any:

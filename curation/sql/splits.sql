@@ -1,13 +1,2 @@
--- A split puts each example on a side. default: as the benchmark's files say. rpe1_holdout: every RPE1 row is
--- test and every row of the other lines is train, whatever the files say (the paper's section 4.1). unseen_pert: the
--- perturbations whose salted hash falls in the lowest fifth are test in every line, so that none is on both sides.
-SELECT 'default' AS split, example_id, given_side AS side
-FROM examples
-UNION ALL
-SELECT 'rpe1_holdout', example_id, CASE cell_line WHEN 'RPE1' THEN 'test' ELSE 'train' END
-FROM examples
-UNION ALL
-SELECT 'unseen_pert', example_id,
-    CASE WHEN ('0x' || substr(sha256('unseen_pert' || chr(31) || pert), 1, 8))::BIGINT < (1::BIGINT << 32) // 5
-        THEN 'test' ELSE 'train' END
-FROM examples
+-- A split puts each example on a side; what the splits are is said in sides.sql.
+SELECT split, example_id, side FROM sides

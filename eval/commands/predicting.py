@@ -43,7 +43,6 @@ def predict(
 
     Example: synthpert predict perturb-traces-1.0.0 --model my-model --sample 2000 --out predictions.parquet
     """
-    from curation.asking.engine import ask
     from curation.asking.requests import endpoint
     from curation.published import open_dataset
     from eval.predict import predict as work
@@ -58,7 +57,7 @@ def predict(
         local = load(model, adapter, params, samples)
         target, asking = local.endpoint, local.ask
     else:
-        target, asking = endpoint(model, params, base_url=base_url), ask
+        target, asking = endpoint(model, params, base_url=base_url), None
     store = open_store(ctx, create=True)
     done = work(store, found, target, wanted, out, samples=samples, how=how, engine=asking)
     result(ctx, done._asdict(), _summary(done))

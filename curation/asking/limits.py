@@ -1,0 +1,170 @@
+"""How fast one model may be asked: what its server says, what the user says, or what is learned from how it takes it.
+
+Two things are held: a rate (requests and tokens a minute) and a number in flight. The rate comes from the user or from
+the server's `x-ratelimit-*` headers. The number in flight is the user's, until the server shows that it is too much:
+it refuses without a word of its limits, times out, or takes ever longer; then it is cut by a share, at most once in the
+time of an answer, and grows again by one with each round of answers (additive increase, multiplicative decrease, as TCP
+does it: Chiu and Jain, 1989).
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from curation.asking.replies import Reply
+
+CUT, LEAST = 0.5, 1.0  # what is left of the number in flight after a cut; never less than one
+CROWDED = 4.0  # an answer's token takes so many times as long as at best: the server queues what it is sent
+ENOUGH = 20  # answers before a median says something
+STRAIN = {"server_error", "timeout"}  # failures by which a server shows that it is sent too much
+SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+RATES = ("requests", "tokens")
+
+
+class Given(NamedTuple):
+    """Limits that the user gives in synthpert.toml, a minute; they go before what the server says."""
+
+    requests: float | None = None
+    tokens: float | None = None
+
+
+class Bucket:
+    """An allowance that fills at a steady rate up to its size; unlimited until it is told otherwise."""
+
+    def __init__(self, per_minute: float | None, clock: Callable[[], float]) -> None:
+        self.given, self.clock = per_minute is not None, clock
+        self.size = self.level = per_minute or float("inf")
+        self.rate = self.size / 60.0  # a second
+        self.filled = clock()
+
+    def delay(self, amount: float) -> float:
+        """Return the seconds until this much may be taken; more than the whole size waits for a full one."""
+        self._fill()
+        lacking = min(amount, self.size) - self.level
+        return lacking / self.rate if lacking > 0 else 0.0
+
+    def take(self, amount: float) -> None:
+        """Take this much, below nothing if it was more than there is."""
+        self._fill()
+        self.level -= amount
+
+    def told(self, limit: float, remaining: float, reset: float | None) -> None:
+        """Learn what a server says is left of how much, and in how many seconds it will be whole again."""
+        if self.given:
+            return
+        self._fill()
+        known = self.size == limit
+        self.size = limit
+        self.rate = (limit - remaining) / reset if reset and remaining < limit else limit / 60.0
+        # what is in flight is not in what the server counted: the lower of the two is right
+        self.level = min(self.level if known else limit, remaining)
+
+    def _fill(self) -> None:
+        now = self.clock()
+        self.level = (
+            min(self.size, self.level + (now - self.filled) * self.rate) if self.size < float("inf") else self.size
+        )
+        self.filled = now
+
+
+class Limits:
+    """The limits of one provider and model while a run lasts."""
+
+    def __init__(self, most: int, given: Given = Given(), clock: Callable[[], float] = time.monotonic) -> None:  # noqa: B008
+        self.most, self.clock = most, clock
+        self.window = float(most)  # requests that may be in flight
+        self.in_flight = 0
+        self.buckets = {name: Bucket(getattr(given, name), clock) for name in RATES}
+        self.closed_until = 0.0  # by this clock: the server's whole budget is gone until then
+        self.cut_at = -float("inf")
+        self.pace: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
+        self.best = float("inf")
+        self.seconds = self.tokens_out = 0.0  # of an answer, a running mean
+
+    def delay(self, tokens: float) -> float | None:
+        """Return the seconds until a request of so many tokens may be sent; None: when another has come back."""
+        if self.in_flight >= max(LEAST, self.window):
+            return None
+        closed = max(0.0, self.closed_until - self.clock())
+        return max(closed, self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens))
+
+    def sent(self, tokens: float) -> None:
+        """Count a request as sent."""
+        self.in_flight += 1
+        self.buckets["requests"].take(1)
+        self.buckets["tokens"].take(tokens)
+
+    def came(self, reply: Reply | None) -> None:
+        """Learn from what came back, whatever it is; without a reply it was given up."""
+        self.in_flight -= 1
+        if reply is None:
+            return
+        said = {name: self._told(name, reply.headers) for name in RATES}
+        if reply.failure == "rate_limit":
+            if gone := [name for name, left in said.items() if left == 0]:
+                self._close(gone, reply)
+            elif not any(left is not None for left in said.values()) and reply.wait is None:
+                self._cut()  # it says nothing of its limits: they are found out
+        elif reply.failure in STRAIN:
+            self._cut()
+        elif reply.failure is None:
+            self._answered(reply)
+
+    def _told(self, name: str, headers: Mapping[str, str]) -> float | None:
+        try:
+            limit, left = (float(headers[f"x-ratelimit-{what}-{name}"]) for what in ("limit", "remaining"))
+        except (KeyError, ValueError):
+            return None
+        if limit > 0:
+            self.buckets[name].told(limit, left, _span(headers.get(f"x-ratelimit-reset-{name}")))
+        return left
+
+    def _close(self, gone: list[str], reply: Reply) -> None:
+        """Wait with all requests: the server says that nothing is left for any of them."""
+        resets = [_span(reply.headers.get(f"x-ratelimit-reset-{name}")) for name in gone]
+        seconds = reply.wait if reply.wait is not None else max((s for s in resets if s is not None), default=1.0)
+        self.closed_until = max(self.closed_until, self.clock() + seconds)
+
+    def _answered(self, reply: Reply) -> None:
+        seconds, tokens = reply.columns["seconds"], reply.columns.get("tokens_out") or 0
+        self.seconds += (seconds - self.seconds) * (0.1 if self.seconds else 1.0)
+        self.tokens_out += (tokens - self.tokens_out) * (0.1 if self.tokens_out else 1.0)
+        self.pace.append(seconds / max(tokens, 1))
+        if self._crowded():
+            self._cut()
+        else:
+            self.window = min(self.most, self.window + 1 / max(self.window, 1.0))
+
+    def _crowded(self) -> bool:
+        """Tell whether answers take several times as long as at best, a token: they wait in the server's queue."""
+        if len(self.pace) < ENOUGH:
+            return False
+        now = statistics.median(self.pace)
+        self.best = min(self.best, now)
+        return now > CROWDED * self.best
+
+    def _cut(self) -> None:
+        """Cut the number in flight, once in the time of an answer: what is in flight knows nothing of the cut yet."""
+        now = self.clock()
+        if now - self.cut_at > max(self.seconds, 0.1):
+            self.cut_at = now
+            self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)
+
+
+def _span(text: str | None) -> float | None:
+    """Return seconds of a duration such as 1s, 6m0s, 120ms, or a plain number of seconds."""
+    if not text:
+        return None
+    found = SPAN.findall(text)
+    if found:
+        return sum(float(n) * SECONDS[unit] for n, unit in found)
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return None

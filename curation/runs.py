@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import pyarrow as pa
-
+from curation.arrow import from_rows
 from curation.errors import Interrupted, StoreError
 from curation.locks import abandoned, hold
 from curation.schema import TABLES, not_before, now
@@ -85,4 +84,4 @@ def _alive(store: Store, run_id: str) -> Iterator[None]:
 
 def _record(store: Store, row: Mapping[str, Any], state: str, **more: Any) -> None:
     line = {**row, **more, "state": state, "created": now()}
-    store.append("runs", pa.Table.from_pylist([line], TABLES["runs"].schema))
+    store.append("runs", from_rows([line], TABLES["runs"].schema))

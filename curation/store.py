@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from curation import macros, views
+from curation.arrow import to_rows
 from curation.errors import StoreError
 from curation.locks import lock
 from curation.schema import CHILD_FIRST, TABLES
@@ -36,7 +36,6 @@ FOREVER = {
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
 COMPACT_ABOVE = 200  # files a table
-EPOCH, UTCS = datetime(1970, 1, 1, tzinfo=UTC), ("UTC", "Etc/UTC")
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a Ctrl-C: a RuntimeError
 
 Snapshot = Mapping[str, int]  # table -> Delta version
@@ -214,14 +213,15 @@ class Store:
             params: values of its $names.
             at: a snapshot, for the store as it was then.
         """
-        with self.session(at, views.needed(query)) as con:
+        with self.session(at, views.needed(query, for_raw=False)) as con:
+            views.register(con, views.raw(query), partial(self.relation, at=at))
             return con.sql(query, params=dict(params or {})).to_arrow_table()
 
     def rows(
         self, query: str, params: Mapping[str, Any] | None = None, at: Snapshot | None = None
     ) -> list[dict[str, Any]]:
         """Answer one of the project's own queries as a list of dicts."""
-        return pylist(self.sql(query, params, at))
+        return to_rows(self.sql(query, params, at))
 
     def files(self, table: str, at: Snapshot | None = None) -> list[str]:
         """Return the Parquet files that make up a table, now or at a snapshot; none if it does not exist."""
@@ -314,20 +314,6 @@ class Store:
         with suppress(CommitFailedError), _told(self._uri(table)):  # another process made it just now
             write_deltalake(self._uri(table), none, mode="append", configuration=FOREVER)
         return DeltaTable(self._uri(table))
-
-
-def pylist(table: pa.Table) -> list[dict[str, Any]]:
-    """Return a table as `Table.to_pylist` does, but for times, for the sake of which pyarrow would load pandas."""
-    times = [
-        f.name for f in table.schema if pa.types.is_timestamp(f.type) and f.type.tz in UTCS and f.type.unit == "us"
-    ]
-    plain = table.cast(pa.schema([pa.field(f.name, pa.int64() if f.name in times else f.type) for f in table.schema]))
-    rows = plain.to_pylist()
-    for row in rows if times else ():
-        for name in times:
-            if (microseconds := row[name]) is not None:
-                row[name] = EPOCH + timedelta(microseconds=microseconds)
-    return rows
 
 
 def _check_folder(folder: Path, create: bool) -> None:

@@ -55,9 +55,10 @@ def generate(
         try:
             done = ask_stage(store, stage._replace(run_id=this.id), how)
             this.stopped = done.stopped is not None
+            if done.cached:
+                read_traces(store)  # of answers that a killed run left, or that a new reader has not read
             return done
         finally:
-            read_traces(store)
             store.compact()
 
 

@@ -37,13 +37,13 @@ def texts() -> Mapping[str, str]:
     return ordered
 
 
-def needed(query: str) -> dict[str, str]:
+def needed(query: str, *, for_raw: bool = True) -> dict[str, str]:
     """Return the views that a query names, and those that they name, in order.
 
-    A word that is a view's name counts wherever it stands: a view too many costs milliseconds.
+    A word that is a view's name counts wherever it stands: a view too many costs milliseconds. A query may also name
+    a raw table: its view brings it along, if `for_raw` says so.
     """
-    # a query may also name a raw table alone: its view stands for it, and brings it along
-    found: set[str] = _names(query, texts().keys()) | set(re.findall(r"\braw\.(\w+)", query)) & texts().keys()
+    found: set[str] = _names(query, texts().keys()) | (raw(query) & texts().keys() if for_raw else set())
     while more := {n for v in found for n in _names(texts()[v], texts().keys())} - found:
         found |= more
     return {v: text for v, text in texts().items() if v in found}
@@ -57,9 +57,14 @@ def create(con: duckdb.DuckDBPyConnection, views: Mapping[str, str], relation: C
         views: their SELECTs, in an order in which they can be made.
         relation: gives what a table's view is made over: SQL, or Arrow to be registered.
     """
-    register(con, {t for text in views.values() for t in re.findall(r"\braw\.(\w+)", text)}, relation)
+    register(con, {t for text in views.values() for t in raw(text)}, relation)
     for name, text in views.items():
         con.execute(f"CREATE VIEW {name} AS {text}")
+
+
+def raw(query: str) -> set[str]:
+    """Return the tables that a query names as raw.NAME."""
+    return set(re.findall(r"\braw\.(\w+)", query))
 
 
 def register(con: duckdb.DuckDBPyConnection, tables: Iterable[str], relation: Callable[[str], Any]) -> None:
@@ -70,7 +75,7 @@ def register(con: duckdb.DuckDBPyConnection, tables: Iterable[str], relation: Ca
         if not isinstance(source, str):
             con.register(f"arrow_{name}", source)
             source = f"arrow_{name}"
-        con.execute(f"CREATE VIEW raw.{name} AS SELECT * FROM {source}")
+        con.execute(f"CREATE OR REPLACE VIEW raw.{name} AS SELECT * FROM {source}")
 
 
 def _names(text: str, among: Iterable[str]) -> set[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from typing import Any, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -34,7 +36,7 @@ class Direct:
             connector=aiohttp.TCPConnector(limit=0),
             headers=self.headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
-            trust_env=True,  # proxies, as the SDK takes them
+            proxy=_proxy(self.base_url),
         )
         return self
 
@@ -60,6 +62,14 @@ class Direct:
             raise CutError(f"no connection within {CONNECT:.0f} s") from e
         except CUT as e:
             raise CutError(str(e) or type(e).__name__) from e
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for an address, as the SDK takes it; looked up once a session."""
+    place, named = urlsplit(url), getproxies()
+    if place.hostname and proxy_bypass(place.netloc):
+        return None
+    return named.get(place.scheme) or named.get("all")
 
 
 async def _body(reply: aiohttp.ClientResponse) -> bytes:

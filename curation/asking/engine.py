@@ -259,8 +259,8 @@ class Work:
 
     def absorb(self) -> None:
         """Bring the journal into the table, and have its rows read."""
-        self.journal.absorb()
-        self.absorbed()
+        if self.journal.absorb():
+            self.absorbed()
 
     def told(self) -> None:
         """Tell of the count."""
@@ -290,7 +290,7 @@ def ask_all(works: list[Work]) -> list[Asked]:
         run_async(_together(works))
     finally:
         for work in works:
-            work.journal.absorb()
+            work.absorb()
     if fatal := [work.fatal for work in works if work.fatal]:
         raise EndpointError(fatal[0])
     return [work.total() for work in works]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -17,12 +15,14 @@ from typing import IO, Any
 import orjson
 import pyarrow as pa
 
+from curation.arrow import BAD_ROW, from_lines
 from curation.locks import abandoned, hold
 from curation.schema import TABLES, content_id, now
 from curation.store import Store
 
 TABLE = "responses"
-BAD_ROW = (OverflowError, TypeError, ValueError, pa.ArrowException)
+SCHEMA = TABLES[TABLE].schema
+NEEDED = ("request_id", "created", "attempt")  # a row without them is none
 BATCH = 4 * 2**20  # bytes absorbed in one commit: some 1,000 rows
 
 
@@ -68,7 +68,9 @@ class Journal:
     def absorb(self) -> int:
         """Append what was written since the last time to the table; returns how many rows."""
         self.sync()  # Delta never does: what the table names must be on the disk somewhere
-        self.pending = 0
+        if not (lines := self.pending):
+            return 0
+        self.pending -= lines
         return _absorb(self.store, self.file)
 
     def close(self) -> None:
@@ -117,7 +119,14 @@ def settle(store: Store) -> list[str]:
 
 
 def _absorb(store: Store, file: Path) -> int:
+    reached = 0
+
     def lines_since(offset: int) -> tuple[pa.Table, int]:
+        nonlocal reached
+        rows, reached = next_lines(offset)
+        return rows, reached
+
+    def next_lines(offset: int) -> tuple[pa.Table, int]:
         with open(file, "rb") as f:
             f.seek(offset)
             while data := f.read(BATCH):
@@ -129,38 +138,40 @@ def _absorb(store: Store, file: Path) -> int:
                     return rows, offset
         return _rows(b""), offset
 
-    total = 0
+    total, size = 0, file.stat().st_size
     while appended := store.append_once(TABLE, f"journal-{file.stem}", lines_since):
         total += appended
+        if reached >= size:  # the usual case; looking once more would open the table for nothing
+            break
     return total
 
 
 def _rows(lines: bytes) -> pa.Table:
-    rows, schema = _parsed(lines), TABLES[TABLE].schema
+    if (rows := _whole(lines)) is not None:
+        return rows
+    # a line that a kill has cut, or another hand has written: the others must not wait for it
+    each = [row for line in lines.split(b"\n") if (row := _whole(line)) is not None]
+    return pa.concat_tables([SCHEMA.empty_table(), *each])
+
+
+def _whole(lines: bytes) -> pa.Table | None:
+    """Return lines as rows; None if one of them is no row of ours."""
     try:
-        return pa.Table.from_pylist([_dated(row) for row in rows], schema)
-    except BAD_ROW:  # a line that another hand has written: the others must not wait for it
-        good = []
-        for row in rows:
-            with suppress(*BAD_ROW):
-                pa.Table.from_pylist([_dated(row)], schema)
-                good.append(_dated(row))
-        return pa.Table.from_pylist(good, schema)
-
-
-def _dated(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "created": datetime.fromisoformat(row["created"])}
+        rows = from_lines(lines, SCHEMA)
+    except BAD_ROW:
+        return None
+    return None if any(rows[name].null_count for name in NEEDED) else rows
 
 
 def _parsed(lines: bytes) -> list[dict[str, Any]]:
-    """Return the rows of whole lines; one that a kill has cut was never counted, and is asked again."""
+    """Return the objects of whole lines."""
     found = []
     for line in lines.split(b"\n"):
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        if isinstance(row, dict) and {"request_id", "created", "attempt"} <= row.keys():
+        if isinstance(row, dict) and row.keys() >= set(NEEDED):
             found.append(row)
     return found
 

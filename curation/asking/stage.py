@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from curation.arrow import from_rows
 from curation.asking.budget import Budget
 from curation.asking.engine import Asked, Work, ask_all
 from curation.asking.jobs import Known
@@ -147,11 +148,13 @@ def read_answers(
     def unread(number: int) -> tuple[pa.Table, int]:
         found = store.rows(sql, {"stage": stage, "most": READ_AT_ONCE})
         rows = [row(r) for r in found]
-        return pa.Table.from_pylist(rows, TABLES[table].schema), number + 1
+        return from_rows(rows, TABLES[table].schema), number + 1
 
     total = 0
     while done := store.append_once(table, f"read-{table}", unread):
         total += done
+        if done < READ_AT_ONCE:
+            break
     return total
 
 

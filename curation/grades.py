@@ -103,7 +103,7 @@ def valid_traces(
     sql = f"WITH chosen AS {chosen} {query('valid_traces')}"
     select(store, selection._replace(limit=1))  # a split or cell line that is none is said before all else
     given = {"approach": approach, "correct_only": correct_only, "rehearsed": rehearsed, "since": since}
-    return store.sql(sql, selection.params() | given)
+    return store.sql(sql, selection.params(store) | given)
 
 
 def read_grades(store: Store) -> int:

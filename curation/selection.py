@@ -32,11 +32,14 @@ class Selection(NamedTuple):
         i, n = self.shard
         return found | ({"shard": f"{i or n}/{n}"} if "shard" in found else {})
 
-    def params(self) -> dict[str, object]:
-        """Return the options as the query's parameters."""
+    def params(self, store: Store) -> dict[str, object]:
+        """Return the parameters of the query that selects the set in a store."""
         given = self._asdict()
-        i, n = given.pop("shard")
-        return {**given, "seed": str(self.seed), "shard": i, "shards": n}
+        seed, limit, (i, n) = given.pop("seed"), given.pop("limit"), given.pop("shard")
+        most = store.rows(query("eligible"), given)[0]["n"]
+        del given["fraction"]
+        most = most if limit is None else min(limit, most)
+        return {**given, "seed": str(seed), "shard": i, "shards": n, "most": most}
 
 
 def query(name: str) -> str:
@@ -51,9 +54,9 @@ def select(store: Store, selection: Selection) -> pa.Table:
         BadInput: a split or cell line that the store does not have, or a set that is empty.
     """
     _check(store, selection)
-    chosen = store.sql(query("selection"), selection.params())
+    chosen = store.sql(query("selection"), selection.params(store))
     if not chosen.num_rows and selection.shard[1] == 1:
-        raise BadInput(f"no train-side example in {store.place} fits {selection.params()}")
+        raise BadInput(f"no train-side example in {store.place} fits {selection.given()}")
     return chosen
 
 

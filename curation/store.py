@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from curation import macros, views
-from curation.arrow import to_rows
+from curation.arrow import empty, nothing, to_rows
 from curation.errors import StoreError
 from curation.locks import lock
 from curation.schema import CHILD_FIRST, TABLES
@@ -231,7 +231,7 @@ class Store:
         """Return what a DuckDB view of a table can be made over.
 
         Either SQL over its Parquet files (twenty times faster to find one row), or, for an object store or if
-        `by_arrow` says so, an Arrow table or dataset, which needs no access to files.
+        `by_arrow` says so, an Arrow dataset, which needs no access to files.
         """
         return self._over(table, [self._as_of(table, at)], by_arrow)
 
@@ -261,17 +261,17 @@ class Store:
         # declared has no file to take it from
         known = {field.name for handle in handles if handle for field in handle.schema().fields}
         older = not known.issuperset(TABLES[table].schema.names)
-        if not files or by_arrow or older or self.remote or re.search(r"[*?\[]", self.place):
+        if not files:
+            return nothing(TABLES[table].schema)
+        if by_arrow or older or self.remote or re.search(r"[*?\[]", self.place):
             return self._dataset(table, files)
         listing = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
         return f"read_parquet([{listing}], union_by_name=true)"
 
     def _dataset(self, table: str, files: list[str]) -> Any:
-        schema = TABLES[table].schema
-        if not files:
-            return schema.empty_table()
         import pyarrow.dataset as ds
 
+        schema = TABLES[table].schema
         if not self.remote:
             return ds.dataset(files, schema=schema, format="parquet")
         from deltalake.fs import DeltaStorageHandler
@@ -310,7 +310,7 @@ class Store:
         from deltalake.exceptions import CommitFailedError
 
         # DeltaTable.create would write the folder's absolute path into the log
-        none = TABLES[table].schema.empty_table()
+        none = empty(TABLES[table].schema)
         with suppress(CommitFailedError), _told(self._uri(table)):  # another process made it just now
             write_deltalake(self._uri(table), none, mode="append", configuration=FOREVER)
         return DeltaTable(self._uri(table))

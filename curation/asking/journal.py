@@ -15,7 +15,7 @@ from typing import IO, Any
 import orjson
 import pyarrow as pa
 
-from curation.arrow import BAD_ROW, from_lines
+from curation.arrow import BAD_ROW, empty, from_lines
 from curation.locks import abandoned, hold
 from curation.schema import TABLES, content_id, now
 from curation.store import Store
@@ -71,7 +71,9 @@ class Journal:
         if not (lines := self.pending):
             return 0
         self.pending -= lines
-        return _absorb(self.store, self.file)
+        absorbed = _absorb(self.store, self.file)
+        pa.default_memory_pool().release_unused()  # the next time is some seconds away, and others allocate too
+        return absorbed
 
     def close(self) -> None:
         """Absorb the rest and remove the file; the table is on the disk by then."""
@@ -151,7 +153,7 @@ def _rows(lines: bytes) -> pa.Table:
         return rows
     # a line that a kill has cut, or another hand has written: the others must not wait for it
     each = [row for line in lines.split(b"\n") if (row := _whole(line)) is not None]
-    return pa.concat_tables([SCHEMA.empty_table(), *each])
+    return pa.concat_tables([empty(SCHEMA), *each])
 
 
 def _whole(lines: bytes) -> pa.Table | None:

@@ -76,7 +76,11 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
             raise BadInput.at(FILE, f"models.{name}.{limit} = {model[limit]}", "1 or more; leave it out for no limit")
     for kind, price in model.get("price", {}).items():
         if kind not in PRICE or not isinstance(price, int | float) or price < 0:
-            raise BadInput.at(FILE, f"models.{name}.price.{kind} = {price!r}", f"a number for {', '.join(PRICE)}")
+            raise BadInput.at(
+                FILE,
+                f"models.{name}.price.{kind} = {price!r}",
+                f"dollars for {', '.join(PRICE[:3])}, or tokens for {PRICE[3]}",
+            )
 
 
 def write_default() -> Path:

@@ -347,6 +347,29 @@ def test_it_works_inside_a_running_event_loop(store, model):
     assert asyncio.run(notebook()).answered == 1
 
 
+@pytest.mark.parametrize("kind", ["refused", "unknown_model", "quota"])
+def test_where_going_on_is_senseless_nothing_in_flight_is_waited_for(store, monkeypatch, kind):
+    """One of many is refused while the others hang: the run ends within a second, and what came by then is kept."""
+    status, code = {"refused": (401, None), "unknown_model": (404, "x"), "quota": (429, "insufficient_quota")}[kind]
+    times = {}
+
+    def say(n, body):
+        if n <= 3:
+            return 200, GOOD, {}
+        if n == 8:
+            times["refused"] = time.monotonic()
+            return error(status, code=code)
+        time.sleep(0.3 if n < 8 else 1.5)
+        return "hang"
+
+    with peer(say) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        with pytest.raises(EndpointError, match=kind):
+            generate(store, Selection(limit=40), endpoint("m"), how=How(quiet=True, timeout=60, concurrency=10))
+        assert time.monotonic() - times["refused"] < 3, "far from the minute that a request may take"
+    assert store.rows("SELECT count(*) AS n FROM traces") == [{"n": 3}]
+
+
 # -- stopped and killed
 
 

@@ -53,7 +53,7 @@ def test_what_is_answered_is_left_out_and_the_median_of_answers_is_taken(store, 
 
 def test_prices_are_dated_and_for_their_host_alone(monkeypatch):
     assert prices.as_of() >= "2025-01-01"
-    assert endpoint("o4-mini").price == {"input": 1.10, "cached": 0.275, "output": 4.40}
+    assert endpoint("o4-mini").price == {"input": 1.10, "cached": 0.275, "output": 4.40, "max_output": 100_000}
     assert endpoint("unheard-of").price == {}
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
     assert endpoint("o4-mini").price == {}
@@ -66,7 +66,7 @@ def test_init_writes_what_it_reads_once(store, run):
     lines = [line.removeprefix("# ") for line in text.splitlines()[text.splitlines().index("#") + 1 :]]
     Path("synthpert.toml").write_text("\n".join(lines))
     assert set(tomllib.loads("\n".join(lines))["models"]["o4-mini"]) == {
-        "base_url", "api_key_env", "provider", "params", "price",
+        "base_url", "api_key_env", "provider", "params", "price", "requests_per_minute", "tokens_per_minute", "client",
     }  # fmt: skip
     assert run("sql", "FROM funnel").returncode == 0
     done = run("init")

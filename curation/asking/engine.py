@@ -110,8 +110,8 @@ class Work:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self.workers.cancel()  # of effect only if the keeper ended, which it does by an error alone
             for ended in ends:
-                if ended.done() and not ended.cancelled():
-                    ended.result()
+                with suppress(asyncio.CancelledError):  # those that were in flight and are given up
+                    _ = ended.done() and ended.result()
             keeper.cancel()
         if self.broken:
             raise self.broken
@@ -313,13 +313,19 @@ def find_provider(endpoint: Endpoint) -> Endpoint:
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also inside a running event loop (a notebook), on a thread of its own there."""
+    if _in_a_loop():
+        with ThreadPoolExecutor(1) as other:
+            return other.submit(asyncio.run, work).result()
+    with interrupts.held_back():
+        return asyncio.run(_open_to_interrupts(work))
+
+
+def _in_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        with interrupts.held_back():
-            return asyncio.run(_open_to_interrupts(work))
-    with ThreadPoolExecutor(1) as other:
-        return other.submit(asyncio.run, work).result()
+        return False
+    return True
 
 
 async def _open_to_interrupts(work: Coroutine[Any, Any, T]) -> T:

@@ -2,9 +2,9 @@
 
 Two things are held: a rate (requests and tokens a minute) and a number in flight. The rate comes from the user or from
 the server's `x-ratelimit-*` headers. The number in flight is the user's, until the server shows that it is too much:
-it refuses without a word of its limits, times out, or takes ever longer; then it is cut by a share, at most once in the
-time of an answer, and grows again by one with each round of answers (additive increase, multiplicative decrease, as TCP
-does it: Chiu and Jain, 1989).
+one in twenty of its latest replies is a refusal without a word of its limits, an overload or a time-out, or answers
+take ever longer. Then it is halved, at most once in the time of an answer, and grows again by one with each round of
+answers (additive increase, multiplicative decrease, as TCP does it: Chiu and Jain, 1989).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from curation.asking.replies import Reply
 CUT, LEAST = 0.5, 1.0  # what is left of the number in flight after a cut; never less than one
 CROWDED = 4.0  # an answer's token takes so many times as long as at best: the server queues what it is sent
 ENOUGH = 20  # answers before a median says something
-STRAIN = {"server_error", "timeout"}  # failures by which a server shows that it is sent too much
+OVERLOADED = {503, 529}  # statuses by which a server says that it is sent too much; other errors are its own affair
+STRAINED, FEW = 0.05, 3  # share of the latest replies that show it, and how many at least
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RATES = ("requests", "tokens")
@@ -84,12 +85,13 @@ class Limits:
         self.closed_until = 0.0  # by this clock: the server's whole budget is gone until then
         self.cut_at = -float("inf")
         self.pace: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
+        self.strain: deque[bool] = deque(maxlen=64)  # which of the latest replies show that it is too much
         self.best = float("inf")
         self.seconds = self.tokens_out = 0.0  # of an answer, a running mean
 
     def delay(self, tokens: float) -> float | None:
         """Return the seconds until a request of so many tokens may be sent; None: when another has come back."""
-        if self.in_flight >= max(LEAST, self.window):
+        if self.in_flight >= int(self.window):
             return None
         closed = max(0.0, self.closed_until - self.clock())
         return max(closed, self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens))
@@ -106,15 +108,17 @@ class Limits:
         if reply is None:
             return
         said = {name: self._told(name, reply.headers) for name in RATES}
-        if reply.failure == "rate_limit":
-            if gone := [name for name, left in said.items() if left == 0]:
-                self._close(gone, reply)
-            elif not any(left is not None for left in said.values()) and reply.wait is None:
-                self._cut()  # it says nothing of its limits: they are found out
-        elif reply.failure in STRAIN:
-            self._cut()
-        elif reply.failure is None:
+        refused = reply.failure == "rate_limit"
+        gone = [name for name, left in said.items() if left == 0]
+        if refused and gone:
+            self._close(gone, reply)
+        wordless = refused and reply.wait is None and all(left is None for left in said.values())
+        over = reply.failure == "timeout" or reply.columns.get("http_status") in OVERLOADED
+        self.strain.append(wordless or over)
+        if reply.failure is None:
             self._answered(reply)
+        if self._strained() or self._crowded():
+            self._cut()
 
     def _told(self, name: str, headers: Mapping[str, str]) -> float | None:
         try:
@@ -136,10 +140,10 @@ class Limits:
         self.seconds += (seconds - self.seconds) * (0.1 if self.seconds else 1.0)
         self.tokens_out += (tokens - self.tokens_out) * (0.1 if self.tokens_out else 1.0)
         self.pace.append(seconds / max(tokens, 1))
-        if self._crowded():
-            self._cut()
-        else:
-            self.window = min(self.most, self.window + 1 / max(self.window, 1.0))
+        self.window = min(self.most, self.window + 1 / self.window)
+
+    def _strained(self) -> bool:
+        return sum(self.strain) >= max(FEW, STRAINED * len(self.strain))
 
     def _crowded(self) -> bool:
         """Tell whether answers take several times as long as at best, a token: they wait in the server's queue."""
@@ -155,6 +159,8 @@ class Limits:
         if now - self.cut_at > max(self.seconds, 0.1):
             self.cut_at = now
             self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)
+        self.pace.clear()
+        self.strain.clear()
 
 
 def _span(text: str | None) -> float | None:

@@ -36,7 +36,7 @@ def peer(say, models=None, port=0):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
-                asked.append({"time": time.monotonic(), "body": body, "headers": self.headers})
+                asked.append({"time": time.monotonic(), "body": body, "headers": self.headers, "path": self.path})
                 n = len(asked)
             said = say(n, body)
             if said == "cut":

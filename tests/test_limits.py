@@ -1,0 +1,178 @@
+"""How fast one asks: what is said is kept to, what is not said is found out."""
+
+import pytest
+
+from curation.asking.limits import Given, Limits
+from curation.asking.replies import Reply
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def came(seconds=1.0, tokens=100, failure=None, **headers):
+    columns = {"seconds": seconds, "tokens_out": tokens} | ({"failure": failure} if failure else {})
+    return Reply(columns, {k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def send(limits, tokens=10):
+    assert limits.delay(tokens) == 0
+    limits.sent(tokens)
+
+
+def said(limit, remaining, reset):
+    told = {"limit": limit, "remaining": remaining, "reset": reset}
+    return {f"x_ratelimit_{what}_requests": value for what, value in told.items()}
+
+
+def test_without_a_word_only_the_number_in_flight_holds(clock):
+    limits = Limits(3, clock=clock)
+    for _ in range(3):
+        send(limits, 10**9)
+    assert limits.delay(1) is None
+    limits.came(came())
+    assert limits.delay(1) == 0
+
+
+def test_a_rate_that_is_given_goes_before_what_is_said(clock):
+    limits = Limits(100, Given(requests=60, tokens=6_000), clock)
+    for _ in range(60):
+        send(limits, 1)
+    assert limits.delay(1) == pytest.approx(1.0)  # one a second
+    for _ in range(60):
+        limits.came(came(**said("9999", "9999", "0s")))
+    assert limits.delay(1) == pytest.approx(1.0)
+    clock.now += 60
+    assert limits.delay(6_000) == 0
+    limits.sent(6_000)
+    assert limits.delay(100) == pytest.approx(1.0)  # 100 tokens a second
+    assert limits.delay(10**6) == pytest.approx(60.0)  # more than there is in a minute waits for a full one
+
+
+def test_a_rate_is_learned_from_headers(clock):
+    limits = Limits(100, clock=clock)
+    send(limits)
+    limits.came(came(**said("10", "2", "8s")))  # eight of ten are used, and one comes back each second
+    send(limits)
+    send(limits)
+    assert limits.delay(1) == pytest.approx(1.0)
+    clock.now += 3
+    for _ in range(3):
+        send(limits)
+    assert limits.delay(1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"), [("1s", 1), ("6m0s", 360), ("120ms", 0.12), ("1h2m3s", 3723), ("8.64s", 8.64), ("7", 7)]
+)
+def test_times_as_servers_write_them(clock, reset, seconds):
+    limits = Limits(10, clock=clock)
+    send(limits)
+    limits.came(came(failure="rate_limit", **said("10", "0", reset)))
+    assert limits.delay(1) == pytest.approx(seconds)
+
+
+def test_rubbish_in_headers_is_no_limit(clock):
+    limits = Limits(10, clock=clock)
+    for text in ("", "soon", "-", "nan", "-5", "inf"):
+        send(limits)
+        limits.came(came(**said(text, text, text)))
+    assert limits.delay(1) == 0
+
+
+def test_one_row_that_is_refused_stops_no_other(clock):
+    limits = Limits(10, clock=clock)
+    send(limits)
+    limits.came(came(failure="rate_limit", retry_after="30"))
+    assert limits.delay(1) == 0 and limits.window == 10
+
+
+def test_a_budget_that_is_gone_stops_all_until_it_is_back(clock):
+    limits = Limits(10, clock=clock)
+    send(limits)
+    limits.came(came(failure="rate_limit", retry_after="30", **said("500", "0", "60s")))
+    assert limits.delay(1) == pytest.approx(60, abs=31)  # the later of the two is right, too
+    assert limits.delay(1) >= 30
+
+
+def test_refusals_without_a_word_cut_the_number_in_flight_once_an_answer(clock):
+    limits = Limits(64, clock=clock)
+    for _ in range(64):
+        send(limits)
+    for _ in range(8):  # one burst, of what was sent before the first was known
+        limits.came(came(failure="rate_limit"))
+    assert 30 <= limits.window <= 32
+    clock.now += 5
+    for _ in range(3):
+        limits.came(came(failure="rate_limit"))
+    assert 15 <= limits.window <= 16
+
+
+def test_it_grows_again_by_one_a_round(clock):
+    limits = Limits(64, clock=clock)
+    for _ in range(3):
+        send(limits)
+        limits.came(came(failure="timeout"))
+    assert limits.window == 1
+    for n in range(1, 20):
+        for _ in range(int(limits.window)):
+            send(limits)
+        assert limits.delay(1) is None
+        for _ in range(limits.in_flight):
+            limits.came(came())
+        assert n / 2 < limits.window <= n + 2
+    assert limits.window < 64
+
+
+def test_an_error_now_and_then_is_the_servers_own_affair(clock):
+    limits = Limits(64, clock=clock)
+    for n in range(1_000):
+        send(limits)
+        failed = {0: "rate_limit", 25: "server_error"}.get(n % 50)
+        limits.came(came(failure=failed))
+        clock.now += 1
+    assert limits.window == 64
+
+
+def test_a_server_that_takes_ever_longer_is_sent_less(clock):
+    limits = Limits(64, clock=clock)
+
+    def round_of(seconds):
+        while limits.delay(1) == 0:
+            limits.sent(1)
+        clock.now += seconds
+        for _ in range(limits.in_flight):
+            limits.came(came(seconds))
+
+    round_of(1.0)
+    assert limits.window == 64
+    for _ in range(3):
+        round_of(6.0)
+    assert limits.window < 32
+    low = limits.window
+    for _ in range(10):
+        round_of(1.0)
+    assert limits.window > low
+
+
+def test_longer_answers_are_not_taken_for_a_queue(clock):
+    limits = Limits(64, clock=clock)
+    for n in range(1, 400):
+        send(limits)
+        limits.came(came(seconds=n, tokens=100 * n))
+    assert limits.window == 64
+
+
+def test_what_is_given_up_holds_no_place(clock):
+    limits = Limits(1, clock=clock)
+    send(limits)
+    limits.came(None)
+    assert limits.delay(1) == 0

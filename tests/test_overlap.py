@@ -1,0 +1,88 @@
+"""Generate and grade at once: the same requests as one after the other, and neither loses what it paid for."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from conftest import COMMAND
+from kit.peer import GOOD, completion, peer
+
+from curation.asking import engine
+from curation.asking.requests import endpoint
+from curation.asking.stage import How
+from curation.overlap import generate_and_grade
+from curation.rehearsal.server import serve
+from curation.selection import Selection
+from curation.store import Store
+
+QUIET = How(quiet=True, concurrency=8)
+COUNTS = "SELECT stage, count(*) AS n, count(DISTINCT request_id) AS ids FROM responses GROUP BY 1 ORDER BY 1"
+
+
+def test_it_asks_what_the_two_commands_would_ask(store, ask_json):
+    with serve(faults=0.1) as server:
+        os.environ["OPENAI_BASE_URL"] = server.base_url
+        done = ask_json("generate", "--limit", 80, "--model", "m", "--grade", "c", "--correct-only")
+        both = {r["id"] for r in server.stats(ids=True)["ids"]}
+        assert (done["answered"], done["left"], done["graded"]["left"]) == (80, 0, 0)
+        assert server.stats()["repeated"] == 0
+        rest = ask_json("grade", "--limit", 80, "--model", "c", "--correct-only")
+        assert (rest["asked"], rest["cached"]) == (0, done["graded"]["answered"]), "each trace is graded"
+    runs = store.rows("SELECT command, state FROM runs WHERE command IN ('generate', 'grade') ORDER BY command")
+    assert [(r["command"], r["state"]) for r in runs] == [("generate", "done"), ("grade", "done"), ("grade", "done")]
+    assert len(both) == 80 + done["graded"]["answered"]
+    valid = store.rows("SELECT count(*) AS n FROM traces WHERE valid AND correct")[0]["n"]
+    assert done["graded"]["answered"] == valid > 60
+
+
+def test_the_critic_begins_before_the_generator_ends(store, monkeypatch):
+    monkeypatch.setattr(engine, "ABSORB_FIRST", 0.5)
+    seen = []
+
+    def say(n, body):
+        seen.append(body["model"])
+        time.sleep(0.05)
+        return 200, GOOD if body["model"] == "m" else completion("<evaluation>good</evaluation>"), {}
+
+    with peer(say) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        made, graded = generate_and_grade(
+            store, Selection(limit=400), endpoint("m"), endpoint("c"), how=How(quiet=True, concurrency=4)
+        )
+    assert (made.answered, graded.answered) == (400, 400)
+    assert seen.index("c") < len(seen) - 1 - seen[::-1].index("m"), "they overlap"
+    assert store.rows("SELECT count(*) AS n FROM traces WHERE grade = 'good'") == [{"n": 400}]
+
+
+def test_a_critic_that_is_refused_ends_both_and_keeps_what_came(store, run, monkeypatch):
+    no = 401, {"error": {"message": "bad key", "code": "invalid_api_key"}}, {}
+    with peer(lambda n, body: (200, GOOD, {}) if body["model"] == "m" else no) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        done = run("generate", "--model", "m", "--grade", "c", "--limit", 30)
+        assert done.returncode == 1 and "refused" in done.stderr and "Traceback" not in done.stderr
+        came = store.rows("SELECT count(*) AS n FROM traces")[0]["n"]
+        assert came == sum(a["body"]["model"] == "m" for a in asked) > 0
+
+
+def test_ctrl_c_stops_both_and_the_same_command_goes_on(store, ask_json):
+    with serve(latency=0.2) as server:
+        os.environ["OPENAI_BASE_URL"] = server.base_url
+        options = ["--limit", "60", "--concurrency", "4", "--model", "m", "--grade", "c"]
+        process = subprocess.Popen([*COMMAND, "generate", *options], stderr=subprocess.PIPE, text=True)
+        while server.stats()["answered"] < 12:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 3 and "the same command goes on" in err.splitlines()[-1], err
+        done = ask_json("generate", *options)
+        assert (done["left"], done["graded"]["left"]) == (0, 0) and server.stats()["repeated"] == 0
+    for row in Store(store.place).rows(COUNTS):
+        assert row["n"] == row["ids"]
+
+
+def test_one_budget_holds_for_both(store, run, model):
+    done = run("--json", "generate", "--model", "m", "--grade", "c", "--limit", 60, "--max-requests", 40)
+    told = json.loads(done.stdout)
+    assert done.returncode == 3 and model.stats()["requests"] == 40 == told["answered"] + told["graded"]["answered"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from importlib import resources
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import pyarrow as pa
 from curation.errors import BadInput
 from curation.store import Store
 
+LAST = "g"  # after every hex digit
 SPLITS = ("default", "rpe1_holdout", "unseen_pert")
 
 
@@ -34,12 +36,23 @@ class Selection(NamedTuple):
 
     def params(self, store: Store) -> dict[str, object]:
         """Return the parameters of the query that selects the set in a store."""
-        given = self._asdict()
-        seed, limit, (i, n) = given.pop("seed"), given.pop("limit"), given.pop("shard")
-        most = store.rows(query("eligible"), given)[0]["n"]
-        del given["fraction"]
-        most = most if limit is None else min(limit, most)
-        return {**given, "seed": str(seed), "shard": i, "shards": n, "most": most}
+        given = {"split": self.split, "per_label": self.per_label, "cell_line": self.cell_line}
+        among = store.rows(query("eligible"), given)[0]["n"]
+        most = math.ceil(self.fraction * among - 1e-9)
+        most = most if self.limit is None else min(self.limit, most)
+        i, n = self.shard
+        below = _below(most, among) if self.per_label is None else LAST
+        return {**given, "seed": str(self.seed), "shard": i, "shards": n, "most": most, "below": below}
+
+
+def _below(most: int, among: int) -> str:
+    """Return a place, 64 hex digits of a hash, that so many of all stand before; surely enough, and hardly more.
+
+    Hashes are spread evenly, so how many stand before a place has a variance below its mean: ten standard deviations
+    and fifty rows more than wanted are never too few. It spares a set of a hundred thousand 100 MB of sorting.
+    """
+    share = (most + 10 * math.sqrt(most) + 50) / max(among, 1)
+    return f"{int(share * 16**12):012x}" if share < 1 else LAST
 
 
 def query(name: str) -> str:

@@ -96,6 +96,7 @@ class Work:
         self.jobs, self.concurrency = Jobs(requests, endpoint, known), concurrency
         self.limits, self.budget = Limits(concurrency, given), budget or Budget()
         self.stop = asyncio.Event()
+        self.beside = ThreadPoolExecutor(1)
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.workers: asyncio.Future[list[None]]
         self.broken: OSError | None = None  # why nothing can be kept
@@ -116,7 +117,7 @@ class Work:
         if self.broken:
             raise self.broken
         self.told()
-        await asyncio.to_thread(self.absorb)
+        await self.aside(self.absorb)
         self.ended()
 
     def total(self) -> Asked:
@@ -251,11 +252,15 @@ class Work:
                 self.known.answered |= self.learn()
             since += SYNC_EVERY
             if self.journal.pending >= ABSORB_ROWS or (self.journal.pending and since >= every):
-                await asyncio.to_thread(self.absorb)
+                await self.aside(self.absorb)
                 since, every = 0.0, min(2 * every, ABSORB_EVERY)
             else:
-                await asyncio.to_thread(self.journal.sync)
+                await self.aside(self.journal.sync)
             self.told()
+
+    async def aside(self, work: Callable[[], object]) -> None:
+        """Do what takes long on a thread beside the loop: always the same, as each thread hoards memory of its own."""
+        await asyncio.get_running_loop().run_in_executor(self.beside, work)
 
     def absorb(self) -> None:
         """Bring the journal into the table, and have its rows read."""

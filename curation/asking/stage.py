@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from curation.arrow import from_rows
+from curation.arrow import empty, from_rows, to_rows
 from curation.asking.budget import Budget
 from curation.asking.engine import Asked, Work, ask_all
 from curation.asking.jobs import Known
@@ -22,7 +22,7 @@ from curation.schema import TABLES
 from curation.selection import query
 from curation.store import Store
 
-READ_AT_ONCE = 5_000  # responses
+READ_AT_ONCE, SLICE = 5_000, 500  # responses
 
 
 class Ask(Protocol):
@@ -146,9 +146,11 @@ def read_answers(
     sql = query("unread_responses").replace("{read_already}", already)
 
     def unread(number: int) -> tuple[pa.Table, int]:
-        found = store.rows(sql, {"stage": stage, "most": READ_AT_ONCE})
-        rows = [row(r) for r in found]
-        return from_rows(rows, TABLES[table].schema), number + 1
+        found = store.sql(sql, {"stage": stage, "most": READ_AT_ONCE})
+        # a few hundred at a time: as Python's objects they take several times the memory
+        parts = (to_rows(found.slice(start, SLICE)) for start in range(0, found.num_rows, SLICE))
+        schema = TABLES[table].schema
+        return pa.concat_tables([empty(schema), *(from_rows(map(row, part), schema) for part in parts)]), number + 1
 
     total = 0
     while done := store.append_once(table, f"read-{table}", unread):

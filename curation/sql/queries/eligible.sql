@@ -1,5 +1,5 @@
--- How many examples the options name before --limit: each label's first so many, and of these the share.
-SELECT ceil($fraction * coalesce(sum(least(n, coalesce($per_label, n))), 0) - 1e-9)::BIGINT AS n
+-- How many examples the options name before --fraction and --limit: of each label the first so many.
+SELECT coalesce(sum(least(n, coalesce($per_label, n))), 0)::BIGINT AS n
 FROM (
     SELECT count(*) AS n
     FROM sides

@@ -1,10 +1,10 @@
 -- The fixed set of train-side examples that the options name: in the order of sha256(seed, example_id), so that a
--- larger limit holds a smaller one, and in that order each label's first, and of these the first so many ($most, which
--- is a number and no subquery: only then the rows that are wanted are found in passing, and the others not kept).
+-- larger limit holds a smaller one, and in that order each label's first, and of these the first $most. Places from
+-- $below on are left out, so that they need not be sorted: see selection.py.
 WITH ordered AS (
     SELECT example_id, cell_line, pert, gene, label, sha256(concat_ws(chr(31), $seed, example_id)) AS place
     FROM sides
-    WHERE split = $split AND side = 'train' AND ($cell_line IS NULL OR cell_line = $cell_line)
+    WHERE split = $split AND side = 'train' AND ($cell_line IS NULL OR cell_line = $cell_line) AND place < $below
 ),
 
 capped AS (

@@ -20,10 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.asking.tools import BARE, OURS, Task, Tool, reset, rival, stubbed, told
+from benchmarks.asking.stub import USAGE
+from benchmarks.asking.tools import BARE, OURS, SDK, Task, Tool, reset, rival, stubbed, told
 
 N, LATENCY, MANY = 2_000, 0.5, 100_000
 SYNTHPERT = [sys.executable, "-m", "synthpert", "--quiet"]
+PARTS = ["speed", "kill", "stale", "budget", "refused", "memory"]
 Row = dict[str, Any]
 
 
@@ -131,24 +133,39 @@ def stale(bench: Bench, url: str) -> None:
         last = now
 
 
+def budget(bench: Bench, url: str) -> None:
+    """Print what a run with a budget spent, by the stub's own count."""
+    price, allowed = {"input": 2.0, "output": 8.0, "max_output": 400}, 0.5
+    told_price = ", ".join(f"{k} = {v}" for k, v in price.items())
+    tool = OURS._replace(settings=f'[models."gpt-4"]\nprice = {{ {told_price} }}\n')
+    reset(url)
+    tool.run(Task(N, 100, url, bench.work()), "--budget-usd", str(allowed))
+    each = (USAGE["prompt_tokens"] * price["input"] + USAGE["completion_tokens"] * price["output"]) / 1e6
+    spent = told(url)["answered"] * each
+    print(f"\n--budget-usd {allowed}: ${spent:.4f} spent by the stub's count, ${max(0.0, spent - allowed):.4f} over it")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=PYTHON")
-    parser.add_argument("--only", choices=["speed", "kill", "refused", "stale", "memory"], action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
     given = parser.parse_args()
-    parts = given.only or ["speed", "kill", "refused", "stale", "memory"]
+    parts = given.only or PARTS
     tools = [OURS, BARE, *map(rival, given.rival)]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), tools)
         with stubbed(LATENCY) as url:
             for c in (100, 250, 500) if "speed" in parts else ():
-                table(f"{N:,} rows, {c} in flight", tools, given.passes, lambda tool, c=c: bench.speed(tool, url, c))
+                title, all_tools = f"{N:,} rows, {c} in flight", [OURS, SDK, *tools[1:]]
+                table(title, all_tools, given.passes, lambda tool, c=c: bench.speed(tool, url, c))
             if "kill" in parts:
                 table("kill -9 at half, then again", tools, given.passes, lambda tool: bench.killed(tool, url))
             if "stale" in parts:
                 stale(bench, url)
+            if "budget" in parts:
+                budget(bench, url)
         if "refused" in parts:
             with stubbed(LATENCY, flaky=0.05) as url:
                 table("5 % of rows refused once", tools, given.passes, lambda tool: bench.speed(tool, url, 100))

@@ -53,13 +53,14 @@ class Tool(NamedTuple):
 
     name: str
     command: Callable[[Task], list[str]]
+    settings: str = ""  # of a synthpert.toml in the folder that it runs in
 
     def run(self, task: Task, *more: str, kill_at: int | None = None) -> Seen:
         """Do a task, or be killed with SIGKILL once the stub has answered `kill_at` requests."""
         os.environ.update(OPENAI_BASE_URL=task.url, OPENAI_API_KEY="x")
-        return watched(
-            [*self.command(task), *more], lambda: kill_at is not None and told(task.url)["answered"] >= kill_at
-        )
+        (task.work / "synthpert.toml").write_text(self.settings)
+        enough = (lambda: told(task.url)["answered"] >= kill_at) if kill_at else lambda: False
+        return watched([*self.command(task), *more], task.work, enough)
 
 
 def _ours(task: Task) -> list[str]:
@@ -69,6 +70,7 @@ def _ours(task: Task) -> list[str]:
 
 
 OURS = Tool("synthpert", _ours)
+SDK = Tool("synthpert, by the openai package", _ours, '[models."gpt-4"]\nclient = "sdk"\n')
 BARE = Tool("bare loop", lambda task: [sys.executable, str(HERE / "drivers" / "bare.py"), *task.options()])
 
 
@@ -78,11 +80,11 @@ def rival(named: str) -> Tool:
     return Tool(name, lambda task: [python, str(HERE / "drivers" / f"{name}.py"), *task.options()])
 
 
-def watched(command: list[str], enough: Any = lambda: False) -> Seen:
-    """Run a command in a process group of its own; it is killed when `enough` says so."""
+def watched(command: list[str], folder: Path, enough: Callable[[], bool]) -> Seen:
+    """Run a command in a folder and a process group of its own; it is killed when `enough` says so."""
     began = time.monotonic()
     with open(os.environ.get("BENCHMARK_LOG", os.devnull), "ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     most, look_at, done = 0.0, began, False
     while not done:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)

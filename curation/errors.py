@@ -56,6 +56,14 @@ class ServerError(SynthpertError):
     """The annotation server cannot be made, started or reached."""
 
 
+class HubError(SynthpertError):
+    """The Hub cannot be reached, or does not take or hand out what was asked of it."""
+
+
+class SecretFound(SynthpertError):
+    """A text that was to be published holds what looks like a key; the line names its place, never the key."""
+
+
 class TrainingStopped(SynthpertError):
     """The machine has no more memory or disk for a training; what stands on disk is whole."""
 

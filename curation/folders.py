@@ -6,13 +6,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.errors import VersionError
@@ -24,6 +23,15 @@ SHARD_ROWS = 100_000
 GROUP_ROWS = 10_000
 WRITERS = 4  # shards at once: each is a few hundred megabytes
 CARD = "README.md"
+# the Hub's viewer reads single pages, and keeps what two versions share between such cuts once
+FOR_THE_HUB = {"write_page_index": True, "use_content_defined_chunking": True}
+
+
+class File(NamedTuple):
+    """One file of a version: its sha256, and its size in bytes."""
+
+    sha256: str
+    size: int
 
 
 def check(store: Store, out: Path) -> Path:
@@ -34,6 +42,15 @@ def check(store: Store, out: Path) -> Path:
     """
     if not store.remote and out.resolve().is_relative_to(Path(store.place).resolve()):
         raise VersionError(f"--out {out}: this lies inside the store, which holds tables alone")
+    return free(out)
+
+
+def free(out: Path) -> Path:
+    """Return a folder that is empty or not there.
+
+    Raises:
+        VersionError: it is a file, or holds something.
+    """
     if out.exists() and not out.is_dir():
         raise VersionError(f"--out {out}: this is a file")
     if out.resolve().name != out.name:
@@ -44,7 +61,11 @@ def check(store: Store, out: Path) -> Path:
 
 
 def write(
-    out: Path, configs: Sequence[Config], annotations: pa.Table | None, card: str, facts: dict[str, Any]
+    out: Path,
+    configs: Sequence[Config],
+    annotations: pa.Table | None,
+    texts: Callable[[Mapping[str, File]], Mapping[str, str]],
+    facts: dict[str, Any],
 ) -> dict[str, Any]:
     """Write a version beside its folder and move it into place when it is whole.
 
@@ -52,8 +73,8 @@ def write(
         out: the folder; empty or not there.
         configs: the rows.
         annotations: what experts said of them; None: nothing.
-        card: the text of its README.md.
-        facts: the manifest, but for what only the files tell.
+        texts: what is said of them, by file name, given the Parquet files by path.
+        facts: the manifest, but for its files.
 
     Returns:
         The manifest.
@@ -67,8 +88,11 @@ def write(
                 _write_shards(partial / config.split, side, config.sides[side])
         if annotations is not None:
             _write_shards(partial / "annotations", "train", annotations)
-        (partial / CARD).write_text(card, "utf-8")
-        told = {**facts, "files": digests(partial), "prompts": _prompt_hashes(configs)}
+        held = files(partial)
+        for name, words in texts(held).items():
+            (partial / name).write_text(words, "utf-8")
+            held[name] = File(hashlib.sha256(words.encode()).hexdigest(), len(words.encode()))
+        told = {**facts, "files": {name: file.sha256 for name, file in sorted(held.items())}}
         (partial / MANIFEST).write_text(text(told), "utf-8")
         if out.exists():
             out.rmdir()
@@ -94,11 +118,17 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 def digests(folder: Path) -> dict[str, str]:
     """Return the sha256 of each file of a version's folder but the manifest, by its path in there."""
-    return {
-        f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
-        for f in sorted(folder.rglob("*"))
-        if f.is_file() and f.name != MANIFEST
-    }
+    return {name: file.sha256 for name, file in files(folder).items()}
+
+
+def files(folder: Path) -> dict[str, File]:
+    """Return each file of a version's folder but the manifest, by its path in there."""
+    found = {}
+    for file in sorted(f for f in folder.rglob("*") if f.is_file() and f.name != MANIFEST):
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        found[file.relative_to(folder).as_posix()] = File(digest, file.stat().st_size)
+    return found
 
 
 def _write_shards(folder: Path, side: str, rows: pa.Table) -> None:
@@ -109,18 +139,14 @@ def _write_shards(folder: Path, side: str, rows: pa.Table) -> None:
         # one chunk, one call, one plan of row groups: the bytes depend on these
         part = rows.slice(i * SHARD_ROWS, SHARD_ROWS).combine_chunks()
         file = folder / f"{side}-{i:05}-of-{shards:05}.parquet"
-        pq.write_table(part, file, compression="zstd", row_group_size=GROUP_ROWS, write_page_index=True)
+        pq.write_table(
+            part,
+            file,
+            compression="zstd",
+            row_group_size=GROUP_ROWS,
+            write_page_index=True,
+            use_content_defined_chunking=True,
+        )
 
     with ThreadPoolExecutor(min(WRITERS, os.cpu_count() or 1)) as pool:
         list(pool.map(shard, range(shards)))
-
-
-def _prompt_hashes(configs: Sequence[Config]) -> dict[str, list[str]]:
-    """Return the versions of the prompts that made the rows."""
-    found: dict[str, set[str]] = {"generator": set(), "critic": set()}
-    for config in configs:
-        for side in ("train", "validation"):
-            rows = config.sides[side]
-            found["generator"] |= set(pc.unique(rows["generator_prompt"]).to_pylist())
-            found["critic"] |= {c.rsplit("@", 1)[1] for c in pc.unique(rows["critic"]).to_pylist() if c}
-    return {kind: sorted(v for v in values if v) for kind, values in found.items()}

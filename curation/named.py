@@ -19,18 +19,26 @@ def number(version: str) -> tuple[int, ...]:
 
 def held(store: Store, name: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of `versions`, of one dataset or all, by name and from the lowest version to the highest."""
-    found = store.rows("SELECT * FROM versions WHERE name = $name OR $name IS NULL", {"name": name})
+    # publishing writes a row of its own, and a version was made when it was built
+    found = store.rows(
+        """
+        SELECT versions.* REPLACE (first.created AS created) FROM versions
+        JOIN (SELECT version_id, min(created) AS created FROM raw.versions GROUP BY ALL) AS first USING (version_id)
+        WHERE name = $name OR $name IS NULL
+        """,
+        {"name": name},
+    )
     return sorted(found, key=lambda v: (v["name"], number(v["version"])))
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
     """Return each version: name, version, recipe, params (NAME=VALUE, as for --set), rows (all splits and sides),
-    row_hash, created.
+    row_hash, created, and where it was published last: published_to, commit_sha.
 
     Raises:
         VersionError: there is none yet.
     """
-    columns = ("name", "version", "recipe", "params", "rows", "row_hash", "created")
+    columns = ("name", "version", "recipe", "params", "rows", "row_hash", "created", "published_to", "commit_sha")
     found = [{c: v[c] for c in columns} | {"params": _params(v["params"])} for v in held(store)]
     if not found:
         raise VersionError(f"{store.place}: no versions yet; `synthpert build RECIPE --name NAME` makes one")

@@ -100,8 +100,13 @@ class Review(NamedTuple):
     @property
     def hash(self) -> str:
         """Return sha256 over the canonical JSON of the rows."""
-        lines = (orjson.dumps(r, option=orjson.OPT_SORT_KEYS) for r in self.rows.to_pylist())
-        return hashlib.sha256(b"\n".join(lines)).hexdigest()
+        return rows_hash(self.rows.to_pylist())
+
+
+def rows_hash(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return sha256 over the canonical JSON of what experts said, row by row."""
+    lines = (orjson.dumps(r, option=orjson.OPT_SORT_KEYS) for r in rows)
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
 
 def review(store: Store, trace_ids: Iterable[str], at: Snapshot) -> Review | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kit.hub import COMMIT, hub
+from kit.hub import hub
 from kit.tiny import FAMILIES, NEWER, WORDS, family
 from tokenizers import decoders, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -219,8 +219,9 @@ def test_render_shows_the_reasoning_in_the_trained_part(dataset, run, ask_json, 
 
 def test_a_dataset_of_the_hub_is_read_at_its_tag(dataset, run, tmp_path):
     model = write_model(tmp_path / "model", WORDS)
-    with hub("org/traces", "v1.0.0", dataset, tmp_path / "home") as env:
-        env = {**os.environ, **env}
+    with hub(tmp_path / "home") as one:
+        commit = one.put("org/traces", dataset, "v1.0.0")
+        env = {**os.environ, **one.env()}
         done = run("--json", "render", "org/traces@v1.0.0", "--model", model, env=env)
         assert done.returncode == 0, done.stderr
         local = run("--json", "render", dataset, "--model", model)
@@ -229,7 +230,7 @@ def test_a_dataset_of_the_hub_is_read_at_its_tag(dataset, run, tmp_path):
             wrong = run("render", ref, "--model", model, env=env)
             assert wrong.returncode == 1 and wrong.stderr.startswith(f"synthpert: {ref}: the Hub does not hand it out")
             assert wrong.stderr.count("\n") == 1
-    again = run("render", f"org/traces@{COMMIT}", "--model", model, env={**env, "HF_HUB_OFFLINE": "1"})
+    again = run("render", f"org/traces@{commit}", "--model", model, env={**env, "HF_HUB_OFFLINE": "1"})
     assert again.returncode == 0, again.stderr
 
 

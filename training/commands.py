@@ -1,4 +1,4 @@
-"""The commands `render`, `train` and `merge`: each parses, calls one function, prints."""
+"""The commands `render`, `train`, `merge` and `publish-model`: each parses, calls one function, prints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
+from curation.commands.publishing import DryRun, Public, Repo, Simulated
 from curation.printing import result, say, say_next, table
 from curation.rendering import DEFAULT_MODEL
 
@@ -119,6 +120,34 @@ def merge(
         else ""
     )
     result(ctx, done._asdict(), text)
+
+
+def publish_model(
+    ctx: typer.Context,
+    folder: Annotated[Path, Argument(metavar="DIR", help="a folder that `train` or `merge` wrote")],
+    repo: Repo,
+    public: Public = False,
+    dry_run: DryRun = False,
+    allow_simulated: Simulated = False,
+) -> None:
+    """Publish a trained adapter, or a merged model, to the Hub in one commit.
+
+    HF_TOKEN is a token that may write. Typed again it goes on where it stopped, and what is there stays as it is.
+
+    Example: synthpert publish-model perturb-traces-1.0.0-default-lora ORG/REPO --dry-run
+    """
+    from training.publishing import publish_model as work
+
+    done = work(
+        folder, repo, public=public, dry_run=dry_run, allow_simulated=allow_simulated, say=lambda line: say(ctx, line)
+    )
+    seen = f"{'public' if done.public else 'private'}{'; simulated' if done.simulated else ''}"
+    what = f"{folder} ({done.kind}, {done.dataset}, on {done.base}) -> {done.repo} ({seen})"
+    size = f"{len(done.files)} files, {sum(f['bytes'] for f in done.files):,} bytes"
+    if done.state == "dry-run":
+        return result(ctx, done._asdict(), f"would go: {what}: {size}\n{table(done.files)}")
+    there = "is there already, nothing sent" if done.state == "there" else size
+    result(ctx, done._asdict(), f"{what}, commit {done.commit}: {there}")
 
 
 def _row(row: dict[str, Any]) -> str:

@@ -1,0 +1,246 @@
+"""The Hub: one client, a commit that lands whole or not at all, and one line for whatever goes wrong on the way.
+
+Why not `push_to_hub` or `upload_folder`: they commit config by config or in batches, and let nobody pin the parent
+of all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from curation.errors import BadInput, HubError
+from curation.published import KEYS, MANIFEST
+from curation.versions import VERSION
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+Say = Callable[[str], None]
+AT_ONCE = 8  # files sent together: enough to fill a line, and few enough to tell how far it is
+REPO = re.compile(r"[\w.-]+/[\w.-]+")
+# what a repository may hold before anything of ours comes: what the Hub's own form makes
+EMPTY = re.compile(r"\.git\w+|README\.md|LICEN[CS]E(\.\w+)?", re.I)
+AGAIN = "the same command goes on from here"
+
+
+class Head(NamedTuple):
+    """A repository as it is: the newest commit of its main branch, the files there, and the tags."""
+
+    sha: str
+    private: bool
+    files: Sequence[str]
+    tags: Mapping[str, str]
+
+
+def client() -> HfApi:
+    """Return the Hub's client: HF_ENDPOINT and HF_TOKEN say where and as whom, else what `hf auth login` left."""
+    from huggingface_hub import HfApi
+
+    return HfApi(library_name="synthpert")
+
+
+def check_name(repo: str) -> None:
+    """Hold a repository's name against ORG/REPO.
+
+    Raises:
+        BadInput: it is no such name.
+    """
+    if not REPO.fullmatch(repo):
+        raise BadInput(f"{repo}: no name for a repository; wanted ORG/REPO")
+
+
+@contextmanager
+def speaking(api: HfApi, place: str) -> Iterator[None]:
+    """Turn what the Hub or the way there does into one line about a place, such as ORG/REPO@v1.0.0.
+
+    Raises:
+        HubError: for each of these.
+    """
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        LocalTokenNotFoundError,
+        OfflineModeIsEnabled,
+    )
+    from huggingface_hub.utils import disable_progress_bars, httpx, logging
+
+    disable_progress_bars()
+    logging.set_verbosity_error()  # its retries and hints; what comes of them is told below
+    try:
+        yield
+    except HFValidationError as e:
+        raise HubError(f"{place}: no name for a repository; wanted ORG/REPO") from e
+    except LocalTokenNotFoundError as e:
+        raise HubError(
+            "no token for the Hub: set HF_TOKEN to one that may write (https://huggingface.co/settings/tokens)"
+        ) from e
+    except HfHubHTTPError as e:
+        raise HubError(f"{place}: {_refusal(e)}") from e
+    except ValueError as e:  # a card that the Hub cannot read
+        raise HubError(f"{place}: the Hub does not take it: {' '.join(str(e).split())}") from e
+    except (httpx.HTTPError, OfflineModeIsEnabled, LocalEntryNotFoundError) as e:
+        raise HubError(f"{place}: {api.endpoint} cannot be reached ({_cause(e)}); {AGAIN}") from e
+    except RuntimeError as e:  # what the client makes of an upload that fails
+        raise HubError(f"{place}: {str(e).splitlines()[0]} ({_cause(e)}); nothing changed there, {AGAIN}") from e
+
+
+def _refusal(e: Any) -> str:
+    """Return what the Hub refused, in words that tell what to do."""
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    words = e.server_message or e.response.reason_phrase
+    status = e.response.status_code
+    if isinstance(e, RepositoryNotFoundError):
+        return "the Hub has no such repository, or this token may not see it"
+    if isinstance(e, RevisionNotFoundError):
+        return "the repository has no such tag, branch or commit"
+    told = {
+        401: "the Hub does not take the token; set HF_TOKEN to one that is valid",
+        403: f"this token may not do that ({words})",
+        412: f"somebody else committed there in the meantime; nothing was changed: look at it, and {AGAIN}",
+    }
+    return told.get(status) or f"the Hub answered {status} ({' '.join(str(words).split())}); {AGAIN}"
+
+
+def _cause(e: BaseException) -> str:
+    """Return the first line of what lies behind an error, and of its kind where it says nothing."""
+    while e.__cause__ is not None:
+        e = e.__cause__
+    return next(iter(str(e).strip().splitlines()), "") or type(e).__name__
+
+
+def listed(files: Mapping[str, Path | bytes]) -> list[dict[str, Any]]:
+    """Return what is to be sent: each file with its size in bytes."""
+    sizes = {name: len(s) if isinstance(s, bytes) else s.stat().st_size for name, s in sorted(files.items())}
+    return [{"file": name, "bytes": size} for name, size in sizes.items()]
+
+
+def writer(api: HfApi) -> str:
+    """Return who the token belongs to.
+
+    Raises:
+        HubError: there is none, the Hub does not know it, or it may not write.
+    """
+    with speaking(api, api.endpoint):
+        found = api.whoami()
+    role = found.get("auth", {}).get("accessToken", {}).get("role")
+    if role in ("read", "none"):
+        raise HubError(
+            f"the token of {found['name']} may only {'read' if role == 'read' else 'be looked at'}, and to "
+            "publish one must write; set HF_TOKEN to one that may"
+        )
+    return found["name"]
+
+
+def head(api: HfApi, repo: str, kind: str = "dataset") -> Head | None:
+    """Return a repository as it is; None if there is none that this token may see."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    with speaking(api, repo):
+        try:
+            info: Any = api.repo_info(repo, repo_type=kind)
+            refs = api.list_repo_refs(repo, repo_type=kind)
+        except RepositoryNotFoundError:
+            return None
+    files = [f.rfilename for f in info.siblings or ()]
+    return Head(str(info.sha), bool(info.private), files, {t.name: t.target_commit for t in refs.tags})
+
+
+def create(api: HfApi, repo: str, kind: str = "dataset") -> Head:
+    """Make a private repository, and return it.
+
+    Raises:
+        HubError: the name is taken by what is not a repository of this kind, or that this token may not see.
+    """
+    with speaking(api, repo):
+        api.create_repo(repo, repo_type=kind, private=True, exist_ok=True)
+    if found := head(api, repo, kind):
+        return found
+    raise HubError(f"{repo}: the name is taken, by something that is no {kind} or that this token may not see")
+
+
+def manifest(api: HfApi, repo: str, revision: str) -> dict[str, Any] | None:
+    """Return the manifest.json of a dataset at a revision; None if it has none that is one."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    with speaking(api, f"{repo}@{revision}"), tempfile.TemporaryDirectory() as place:
+        try:
+            file = api.hf_hub_download(repo, MANIFEST, repo_type="dataset", revision=revision, local_dir=place)
+            found = json.loads(Path(file).read_text("utf-8"))
+        except LocalEntryNotFoundError:  # no network; a child of the next
+            raise
+        except (EntryNotFoundError, ValueError):
+            return None
+    sound = isinstance(found, dict) and found.keys() >= KEYS and VERSION.fullmatch(str(found["version"]))
+    return found if sound else None
+
+
+def commit(
+    api: HfApi,
+    repo: str,
+    files: Mapping[str, Path | bytes],
+    stale: Sequence[str],
+    parent: str,
+    message: str,
+    *,
+    kind: str = "dataset",
+    say: Say = lambda line: None,
+) -> str:
+    """Put files into a repository, and take stale ones out, in one commit; returns its hash.
+
+    Large files are sent first and land nowhere until then. Where nothing differs there is no commit, and the newest
+    is returned.
+
+    Args:
+        api: the client.
+        repo: ORG/REPO.
+        files: path there -> the file here, or its content.
+        stale: paths to take out.
+        parent: the commit that it must follow; if another came in between nothing is changed.
+        message: its title.
+        kind: dataset or model.
+        say: told how far it is.
+
+    Raises:
+        HubError: it is not there, and nothing has changed.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    adds = [CommitOperationAdd(name, source) for name, source in sorted(files.items())]
+    deletes = [CommitOperationDelete(name) for name in stale]
+    with speaking(api, repo):
+        for start in range(0, len(adds), AT_ONCE):
+            api.preupload_lfs_files(repo, adds[start : start + AT_ONCE], repo_type=kind)
+            say(f"{repo}: sent {min(start + AT_ONCE, len(adds))} of {len(adds)} files")
+        made = api.create_commit(repo, [*adds, *deletes], commit_message=message, repo_type=kind, parent_commit=parent)
+    return made.oid
+
+
+def tag(api: HfApi, repo: str, name: str, sha: str) -> None:
+    """Tag a commit of a dataset.
+
+    Raises:
+        HubError: the commit stands without its tag, or the tag is on another commit.
+    """
+    try:
+        with speaking(api, repo):
+            api.create_tag(repo, tag=name, revision=sha, repo_type="dataset", exist_ok=True)
+            refs = api.list_repo_refs(repo, repo_type="dataset")
+    except HubError as e:
+        raise HubError(f"{e}; the commit {sha[:12]} is there, and its tag {name} may not be") from e
+    on = {t.name: t.target_commit for t in refs.tags}[name]
+    if on != sha:
+        raise HubError(f"{repo}: the tag {name} is taken, it stands on the commit {on[:12]} and not on {sha[:12]}")
+
+
+def make_public(api: HfApi, repo: str, kind: str = "dataset") -> None:
+    """Let everybody see a repository."""
+    with speaking(api, repo):
+        api.update_repo_settings(repo, private=False, repo_type=kind)

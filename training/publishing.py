@@ -1,0 +1,144 @@
+"""Publish a model: the folder of an adapter or a merged model to the Hub, in one commit or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from curation import hub, secrets
+from curation.errors import BadInput, HubError, SecretFound
+from curation.hub import Say
+from curation.printing import shown
+from training.record import FILE
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+TEXTS = {".md", ".txt", ".svg", ".json", ".jinja"}
+LEFT = {".lock", "checkpoints"}  # of a training's own bookkeeping
+
+
+class Uploaded(NamedTuple):
+    """What went where; `state`: published, there (it was so already), or dry-run (nothing was sent)."""
+
+    kind: str  # adapter or merged
+    base: str
+    dataset: str  # NAME VERSION, SPLIT
+    repo: str
+    commit: str | None  # null in a dry run
+    public: bool
+    simulated: bool
+    state: str
+    files: list[dict[str, Any]]  # file, bytes
+
+    def __repr__(self) -> str:
+        return shown(self)
+
+
+def publish_model(
+    folder: Path,
+    repo: str,
+    *,
+    public: bool = False,
+    dry_run: bool = False,
+    allow_simulated: bool = False,
+    api: HfApi | None = None,
+    say: Say = lambda line: None,
+) -> Uploaded:
+    """Publish what `train` or `merge` wrote: its files, card included, in one commit.
+
+    Args:
+        folder: that folder.
+        repo: ORG/REPO of a model; made, and private, if it is not there.
+        public: let everybody see the repository, once all is in it.
+        dry_run: send nothing, ask nothing.
+        allow_simulated: publish what was trained on a rehearsal's traces.
+        api: the Hub's client, by default `curation.hub.client()`.
+        say: told how far it is.
+
+    Raises:
+        BadInput: the folder holds no model of ours, one whose training has not ended, or one that others could not use.
+        SecretFound: a text has the shape of a key.
+        HubError: the Hub cannot be reached, does not take it, or holds something else there.
+    """
+    hub.check_name(repo)
+    record = _record(folder)
+    kind = _kind(folder, record)
+    if record["dataset"]["simulated"] and not allow_simulated:
+        raise BadInput(
+            f"{folder}: it was trained on what a rehearsal made; --allow-simulated publishes it, marked as simulated"
+        )
+    files = _files(folder, record, repo)
+    for name, source in files.items():
+        if found := next(secrets.in_text(name, _text(source)), None) if Path(name).suffix in TEXTS else None:
+            raise SecretFound(f"{found}; nothing was published")
+    data = record["dataset"]
+    trained = f"{data['name']} {data['version']}, {data['split']}"
+    told = Uploaded(
+        kind, record["base"]["name"], trained, repo, None, public, data["simulated"], "dry-run", hub.listed(files)
+    )
+    return told if dry_run else _send(api or hub.client(), files, told, say)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Return the training.json of a folder whose training has ended."""
+    wanted = "a folder that `synthpert train` or `synthpert merge` wrote"
+    try:
+        found = json.loads((folder / FILE).read_text("utf-8"))
+    except OSError as e:
+        raise BadInput.at(folder / FILE, str(e.strerror), wanted) from e
+    except ValueError as e:
+        raise BadInput.at(folder / FILE, f"no JSON ({e})", wanted) from e
+    if not isinstance(found, dict) or not found.keys() >= {"state", "dataset"}:
+        raise BadInput.at(folder / FILE, "another file of this name", wanted)
+    if found["state"] != "done":
+        raise BadInput(f"{folder}: its training has not ended; the command that began it goes on with it")
+    return found
+
+
+def _kind(folder: Path, record: dict[str, Any]) -> str:
+    """Return whether a folder holds an adapter or a merged model, whole and of use to others."""
+    adapter = (folder / "adapter_config.json").exists()
+    weights = "adapter_model.safetensors" if adapter else "model*.safetensors"
+    for needed in (weights, "README.md", "tokenizer_config.json", *(() if adapter else ("config.json",))):
+        if not list(folder.glob(needed)):
+            raise BadInput.at(folder, f"no {needed}", "an adapter or a merged model, whole")
+    base = record["base"]["name"]
+    if adapter and Path(base).exists():
+        raise BadInput(
+            f"{folder}: its base {base} is a folder of this machine, so nobody else could load the adapter; "
+            "`synthpert merge` it, and publish what that writes"
+        )
+    return "adapter" if adapter else "merged"
+
+
+def _files(folder: Path, record: dict[str, Any], repo: str) -> dict[str, Path | bytes]:
+    """Return what goes out: path there -> the file here, or its content where that differs."""
+    inside = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
+    files: dict[str, Path | bytes] = {n: f for n, f in inside.items() if n.split("/")[0] not in LEFT}
+    files["README.md"] = (folder / "README.md").read_text("utf-8").replace("THIS_FOLDER", repo).encode()
+    # where it lay on this machine tells nobody anything
+    told = {key: value for key, value in record.items() if key != "out"}
+    files[FILE] = (json.dumps(told, indent=2) + "\n").encode()
+    return files
+
+
+def _send(api: HfApi, files: dict[str, Path | bytes], told: Uploaded, say: Say) -> Uploaded:
+    repo, user = told.repo, hub.writer(api)
+    head = hub.head(api, repo, "model") or hub.create(api, repo, "model")
+    if not head.private and not told.public:
+        raise HubError(f"{repo}: this repository is public; --public publishes to it")
+    foreign = [f for f in head.files if not hub.EMPTY.fullmatch(f)]
+    if foreign and FILE not in head.files:
+        raise HubError(f"{repo}: holds {foreign[0]} and no model of ours; name another repository")
+    say(f"publishing to {repo} as {user}")
+    stale = sorted(set(foreign) - files.keys())
+    sha = hub.commit(api, repo, files, stale, head.sha, told.dataset, kind="model", say=say)
+    if told.public and head.private:
+        hub.make_public(api, repo, "model")
+    return told._replace(commit=sha, state="there" if sha == head.sha else "published")
+
+
+def _text(source: Path | bytes) -> str:
+    return (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8", "replace")

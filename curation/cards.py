@@ -1,120 +1,165 @@
-"""Cards: what a dataset's README.md says of it, filled into the templates of `datasets_cards`."""
+"""Cards: what a dataset's README.md and croissant.json say of it, filled into the templates of `datasets_cards`."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from curation import reviews
+from curation import findings, folders, named, reviews
+from curation.changelog import changelog
+from curation.croissant import croissant
+from curation.errors import VersionError
+from curation.folders import File
 from curation.intervals import Interval
-from curation.reviews import Review
-from curation.rows import COLUMNS, SCHEMA, SIDES, Config
-from curation.schema import LABELS
-from curation.store import Snapshot, Store
+from curation.metadata import header, parts
+from curation.reviews import Review, review
+from curation.rows import COLUMNS, SIDES, Config, row_hash
+from curation.schema import LABELS, REHEARSAL
+from curation.spending import in_words, spending
+from curation.store import Store
+from curation.tallies import CHECKS, distinct, learned, tallies
 from datasets_cards import templates
 
+CARD, CROISSANT = "README.md", "croissant.json"
 
-def dataset_card(store: Store, configs: Sequence[Config], review: Review | None, facts: dict[str, Any]) -> str:
-    """Return the card of one version, with the Hub's YAML at its head.
+
+def at_building(
+    store: Store, configs: Sequence[Config], review: Review | None, facts: dict[str, Any], files: Mapping[str, File]
+) -> dict[str, str]:
+    """Return the card and croissant.json of a version when it is built, or built again.
 
     Args:
-        store: the store that the version is built from.
+        store: the store that it is built from.
         configs: its rows.
         review: what experts said of them.
-        facts: its manifest, as far as it is known before the files are hashed.
+        facts: its manifest, but for its files.
+        files: its Parquet files by path.
     """
-    learned = pa.concat_tables(c.sides[s] for c in configs for s in ("train", "validation"))
-    rows = pa.concat_tables([learned, *(c.sides["test"] for c in configs)])
-    made = templates()
-    made.filters["interval"] = _interval
-    return made.get_template("traces.md.j2").render(
+    since = facts.get("previous") and f"{facts['name']}@{facts['previous']}"
+    return _texts(_told(store, configs, review, facts, since), configs, review, files)
+
+
+def at_publishing(store: Store, name: str, version: str, folder: Path, repo: str | None = None) -> dict[str, str]:
+    """Return the card and croissant.json of a version when it is published, with what was found of it since its build.
+
+    What they say of its rows is what held when it was built. The changelog goes from the last version that was
+    published, or from the last one that was built if none was.
+
+    Args:
+        store: the store that it was built from.
+        name: name of the dataset.
+        version: its number.
+        folder: the folder that `build` wrote.
+        repo: the repository it goes to, ORG/REPO, for addresses; None: not said.
+
+    Raises:
+        VersionError: there is no such version, or the folder does not hold it.
+    """
+    facts = folders.read(folder)
+    held = named.find(store, f"{name}@{version}")
+    if not facts or any(facts[k] != held[k] for k in ("name", "version", "row_hash")):
+        raise VersionError(f"{folder}: not {name}@{version} as it was built; `synthpert rebuild` writes it again")
+    configs = _read(folder, facts)
+    judged = review(store, learned(configs)["trace_id"].drop_null().to_pylist(), facts["store"])
+    published = [v for v in named.held(store, name) if v["published_to"] and _before(v["version"], version)]
+    last = published[-1]["version"] if published else facts.get("previous")
+    told = _told(store, configs, judged, facts, last and f"{name}@{last}")
+    told |= {"audit": findings.found(store, name, version, "audit"), "repo": repo, "published": published}
+    files = {path: file for path, file in folders.files(folder).items() if path.endswith(".parquet")}
+    return _texts(told, configs, judged, files)
+
+
+def _before(one: str, other: str) -> bool:
+    return named.number(one) < named.number(other)
+
+
+def _read(folder: Path, facts: Mapping[str, Any]) -> list[Config]:
+    """Return the rows of a version's folder."""
+    found = []
+    for split in dict.fromkeys(r["split"] for r in facts["rows"]):
+        shards = {side: sorted((folder / split).glob(f"{side}-*.parquet")) for side in SIDES}
+        sides = {side: pa.concat_tables(map(pq.read_table, own)) for side, own in shards.items()}
+        found.append(Config(split, sides, row_hash(sides)))
+    return found
+
+
+def _told(
+    store: Store, configs: Sequence[Config], judged: Review | None, facts: dict[str, Any], since: str | None
+) -> dict[str, Any]:
+    """Return what the templates say of a version, by the names that they use."""
+    mine = learned(configs)
+    rows = pa.concat_tables([mine.drop_columns("split"), *(c.sides["test"] for c in configs)])
+    hashes = [h for kind in ("generator", "critic") for h in facts["prompts"][kind]]
+    counted = tallies(store, configs, hashes, facts["store"])
+    return {
         **facts,
-        yaml=_yaml(configs, review, facts),
-        review=review,
-        traces=len(set(learned["trace_id"].drop_null().to_pylist())),
-        annotation_columns={name: about for name, (_, about) in reviews.COLUMNS.items()},
-        simulated=_simulated(learned, rows),
-        counts=_counts(configs),
-        labels=LABELS,
-        lines=sorted(rows["cell_line"].unique().to_pylist()),
-        balance=_balance(configs),
-        generators=_distinct(learned, "generator"),
-        generator_prompts=_distinct(learned, "generator_prompt"),
-        approaches=_distinct(learned, "approach"),
-        critics=_distinct(learned, "critic"),
-        sources=sorted(set(zip(rows["source"].to_pylist(), rows["licence"].to_pylist(), strict=True))),
-        funnel=_funnel(store, configs, facts["store"]),
-        commands=_commands(store, facts["store"]),
-        described={name: about for name, (_, about) in COLUMNS.items()},
-        settings=[shlex.quote(f"{name}={value}") for name, value in facts["recipe"]["params"].items()],
-    )
+        **counted,
+        "review": judged,
+        "per_clause": _per_clause(judged) if judged else "",
+        "traces": len(distinct(mine, "trace_id")),
+        "labels": LABELS,
+        "lines": distinct(rows, "cell_line"),
+        "generators": distinct(mine, "generator"),
+        "approaches": distinct(mine, "approach"),
+        "critics": distinct(mine, "critic"),
+        "sources": sorted({(r["source"], r["licence"]) for r in _pairs(rows)}),
+        "simulated": _simulated(mine, rows),
+        "spending": spending(counted["spent"]),
+        "spent_on": in_words(counted["spent_on"]),
+        "imported": counted["spent_on"]["imported"],
+        "checked": CHECKS,
+        "described": {name: about for name, (_, about) in COLUMNS.items()},
+        "annotation_columns": {name: about for name, (_, about) in reviews.COLUMNS.items()},
+        "settings": [shlex.quote(f"{name}={value}") for name, value in facts["recipe"]["params"].items()],
+        "changes": changelog(store, since, configs, facts) if since else None,
+        "audit": {},
+        "repo": None,
+        "published": [],
+    }
 
 
-def _simulated(learned: pa.Table, rows: pa.Table) -> str:
+def _pairs(rows: pa.Table) -> list[dict[str, Any]]:
+    return rows.group_by(["source", "licence"]).aggregate([]).to_pylist()
+
+
+def _per_clause(judged: Review) -> str:
+    """Return how many experts judged a clause."""
+    n = [v["counts"] for v in judged.rows["clause_id"].value_counts().to_pylist()]
+    return f"{min(n)} to {max(n)} experts a judged clause, {sum(n) / len(n):.1f} on average; a grade a critic and trace"
+
+
+def _simulated(mine: pa.Table, rows: pa.Table) -> str:
     """Return what of a version was rehearsed, in a sentence; empty if nothing was."""
     found = []
-    if "rehearsal" in rows["source"].unique().to_pylist():
+    if REHEARSAL in distinct(rows, "source"):
         found.append("The benchmark is made up")
-    if pc.any(pc.fill_null(pc.and_(learned["simulated"], pc.is_valid(learned["trace_id"])), False)).as_py():
+    if pc.any(pc.fill_null(pc.and_(mine["simulated"], pc.is_valid(mine["trace_id"])), False)).as_py():
         found.append(
             "a scripted model wrote or graded the traces" if found else "A scripted model wrote or graded the traces"
         )
     return ", and ".join(found) + "." if found else ""
 
 
-def _distinct(rows: pa.Table, column: str) -> list[str]:
-    return sorted(v for v in rows[column].unique().to_pylist() if v)
-
-
-def _yaml(configs: Iterable[Config], review: Review | None, facts: dict[str, Any]) -> str:
-    """Return the Hub's metadata.
-
-    Each config's description holds the hash of its rows: `datasets` caches a local folder by its name and this
-    block, and would otherwise hand out another folder's rows, or yesterday's.
-    """
-    import yaml
-
-    told = [(c.split, c.hash, SCHEMA, c.sides) for c in configs]
-    if review:
-        told.append(("annotations", review.hash, reviews.SCHEMA, {"train": review.rows}))
-    head = {
-        "pretty_name": facts["name"],
-        "license": "other",
-        "language": ["en"],
-        "task_categories": ["text-generation"],
-        "tags": ["biology", "reasoning", "perturbation", "crispri", "synthetic"],
-        "configs": [
-            {
-                "config_name": name,
-                "data_files": [{"split": s, "path": f"{name}/{s}-*.parquet"} for s in sides],
-                **({"default": True} if name == "default" else {}),
-            }
-            for name, _, _, sides in told
-        ],
-        "dataset_info": [
-            {
-                "config_name": name,
-                "description": f"rows sha256:{digest}",
-                "features": _features(schema),
-                "splits": [{"name": s, "num_examples": t.num_rows, "num_bytes": t.nbytes} for s, t in sides.items()],
-            }
-            for name, digest, schema, sides in told
-        ],
+def _texts(
+    told: dict[str, Any], configs: Sequence[Config], judged: Review | None, files: Mapping[str, File]
+) -> dict[str, str]:
+    made = templates()
+    made.filters |= {"interval": _interval, "cell": _cell, "fenced": _fenced, "n": "{:,}".format}
+    held = parts(configs, judged)
+    yaml = header(told["name"], held, files, told["sources"])
+    told = {**told, "yaml": yaml, "place": told["repo"] or "PATH_OR_REPOSITORY"}
+    return {
+        CARD: made.get_template("traces.md.j2").render(told),
+        CROISSANT: json.dumps(croissant(told, held, files), indent=1, ensure_ascii=False) + "\n",
     }
-    return yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip()
-
-
-def _features(schema: pa.Schema) -> Any:
-    from datasets import Features
-
-    # a copy each, or YAML writes a reference
-    return orjson.loads(orjson.dumps(Features.from_arrow_schema(schema)._to_yaml_list()))
 
 
 def _interval(found: Interval) -> str:
@@ -124,59 +169,12 @@ def _interval(found: Interval) -> str:
     return f"{found.value:.2f} (95 % interval {found.low:.2f} to {found.high:.2f})"
 
 
-def _counts(configs: Iterable[Config]) -> list[dict[str, Any]]:
-    """Return rows by split, side and cell line, with a count for each label."""
-    found = []
-    for c in configs:
-        for side in SIDES:
-            table = c.sides[side].select(["cell_line", "label"])
-            counted = table.group_by(["cell_line", "label"]).aggregate([([], "count_all")]).to_pylist()
-            n = {(r["cell_line"], r["label"]): r["count_all"] for r in counted}
-            for line in sorted({line for line, _ in n}):
-                by = [n.get((line, label), 0) for label in LABELS]
-                found.append({"split": c.split, "side": side, "cell_line": line, "labels": by, "n": sum(by)})
-    return found
+def _cell(text: object) -> str:
+    """Return a text that a table of Markdown can hold, whoever chose it."""
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _balance(configs: Iterable[Config]) -> list[dict[str, Any]]:
-    """Return the share of each label by split and side."""
-    found = []
-    for c in configs:
-        for side in SIDES:
-            labels = c.sides[side]["label"]
-            n = {v["values"]: v["counts"] for v in pc.value_counts(labels).to_pylist()}
-            shares = [n.get(label, 0) / len(labels) if len(labels) else 0.0 for label in LABELS]
-            found.append({"split": c.split, "side": side, "shares": shares})
-    return found
-
-
-def _funnel(store: Store, configs: Sequence[Config], at: Snapshot) -> list[dict[str, Any]]:
-    """Return the funnel with what came into the dataset."""
-    kept = {c.split: c.sides["train"].num_rows + c.sides["validation"].num_rows for c in configs}
-    return [
-        {**row, "in_dataset": kept[row["split"]]} for row in store.rows("FROM funnel", at=at) if row["split"] in kept
-    ]
-
-
-def _commands(store: Store, at: Snapshot) -> list[str]:
-    """Return the command lines that filled the store, each once, in order."""
-    runs = store.rows(
-        "SELECT command, args FROM runs WHERE command IN ('ingest', 'generate', 'grade') "
-        "AND state <> 'failed' ORDER BY started",
-        at=at,
-    )
-    return list(dict.fromkeys(command_line(r["command"], json.loads(r["args"])) for r in runs))
-
-
-def command_line(command: str, args: dict[str, Any]) -> str:
-    """Return a command as one types it; the argument `PATH` stands without a name."""
-    words = ["synthpert", command]
-    for name, value in args.items():
-        if name == "path":
-            words.append(str(value))
-        elif value is True:
-            words.append(f"--{name.replace('_', '-')}")
-        else:
-            for one in value if isinstance(value, list) else [value]:
-                words += [f"--{name.replace('_', '-')}", str(one)]
-    return shlex.join(words)
+def _fenced(text: str, language: str = "") -> str:
+    """Return a text as a block of code, whatever fences it holds itself."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
+    return f"{fence}{language}\n{text.strip()}\n{fence}"

@@ -28,7 +28,7 @@ def text(d: Diff) -> str:
     lines += recipe(d)
     for fate, title in FATES.items():
         lines += _most(f"{title}, because", [(r["reason"], r["n"]) for r in d.reasons if r["fate"] == fate])
-    lines += _most("Changed", [(changed(c), c["n"]) for c in _over_splits(d.changed_by)])
+    lines += _most("Changed", [(changed(c), c["n"]) for c in over_splits(d.changed_by)])
     if d.added or d.removed:
         lines += _most("By label", [(k, v) for k, v in _signed(d.by, "label").items()])
         lines += _most("By cell line", [(k, v) for k, v in _signed(d.by, "cell_line").items()])
@@ -109,7 +109,8 @@ def _counts(of: Mapping[str, Any]) -> str:
     return f"{of['added']:,} added, {of['removed']:,} removed, {of['changed']:,} changed"
 
 
-def _over_splits(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def over_splits(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return kinds of changes with their rows summed over the splits, the most frequent first."""
     found: dict[tuple[Any, ...], int] = {}
     for c in changes:
         key = (c["what"], c["from"], c["to"])

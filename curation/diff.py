@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LISTED = 500  # rows that are told one by one
 MOVED = {"traces": "new_traces", "grades": "new_grades", "exclusions": "new_exclusions", "clauses": "new_clauses",
          "verdicts": "new_verdicts"}  # fmt: skip
-BOOKS = ("runs", "versions", "members")  # tables that say nothing of a trace
+BOOKS = ("runs", "versions", "members", "findings")  # tables that say nothing of a trace
 
 
 class Side(NamedTuple):
@@ -75,12 +75,30 @@ def diff(store: Store, a: str, b: str, *, params: Mapping[str, object] | None = 
             for a version, which has its own.
         RecipeError: the recipe selects what a dataset cannot hold.
     """
-    one = _version(store, a)
     two, preview = _other(store, b, params)
+    return _compared(store, _version(store, a), two, preview, listed)
+
+
+def since(store: Store, a: str, b: Side, rows: pa.Table) -> Diff:
+    """Return what differs between a version and one that is being written, whose rows the store does not list yet.
+
+    Args:
+        store: the store.
+        a: NAME@VERSION.
+        b: the other.
+        rows: its train and validation rows: split, id, trace_id, example_id, side, weight.
+
+    Raises:
+        VersionError: there is no version A, or the store as it was then can no longer be read.
+    """
+    return _compared(store, _version(store, a), b, rows, 0)
+
+
+def _compared(store: Store, one: Side, two: Side, after: pa.Table | None, listed: int) -> Diff:
     with store.session(None, views.needed("members, examples")) as con:
         con.execute("CREATE TEMP TABLE before AS " + query("member_rows"), _ref(one))
-        if preview is not None:
-            con.register("after", preview)
+        if after is not None:
+            con.register("after", after)
         else:
             con.execute("CREATE TEMP TABLE after AS " + query("member_rows"), _ref(two))
         con.execute("CREATE TEMP TABLE compared AS " + query("compared"))
@@ -120,9 +138,9 @@ def _other(store: Store, ref: str, params: Mapping[str, object] | None) -> tuple
 def _preview(store: Store, recipe: recipes.Recipe, given: Mapping[str, object] | None) -> tuple[Side, pa.Table]:
     at, params = store.snapshot(), recipes.values(recipe, given)
     found = []
-    for split in SPLITS:
+    for split, chosen in recipes.choose(store, recipe, SPLITS, at, params).items():
         with store.session(at, views.needed("examples")) as con:
-            con.register("chosen", recipes.choose(store, recipe, split, at, params))
+            con.register("chosen", chosen)
             rows = f"SELECT '{split}' AS split, coalesce(trace_id, example_id) AS id, * FROM ({query('learned')})"
             found.append(con.sql(rows).to_arrow_table())
     judge = Judge(at, recipe.name, filters.parse(recipe.sql, params), params)

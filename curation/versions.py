@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from curation.runs import code_version, run
 from curation.schema import TABLES, content_id, now
 from curation.selection import SPLITS
 from curation.store import Snapshot, Store
+from curation.tallies import learned, made_by
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 VERSION = re.compile(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}")
@@ -108,6 +110,7 @@ def _build(
         "code": code_version(),
         "writer": f"pyarrow {pa.__version__}",
         "rows": found.rows,
+        "previous": newest.get("version"),
         "annotations": found.review.rows.num_rows if found.review else 0,
         "created": now().isoformat(timespec="seconds"),
     }
@@ -140,29 +143,19 @@ def content(
     Raises:
         RecipeError: the recipe selects what a dataset cannot hold.
     """
-    configs = [_config(store, recipe, split, standard, at, params) for split in splits]
+    chosen = recipes.choose(store, recipe, splits, at, params)
+    configs = [Config(split, sides, row_hash(sides)) for split, sides in published(store, chosen, standard, at).items()]
     rows = [{"split": c.split, "side": side, "n": c.sides[side].num_rows} for c in configs for side in SIDES]
-    found = review(store, _trace_ids(configs), at)
+    found = review(store, learned(configs)["trace_id"].drop_null().to_pylist(), at)
     hashes = [c.hash for c in configs] + ([found.hash] if found else [])
     return Content(configs, rows, found, hashlib.sha256("\n".join(hashes).encode()).hexdigest())
 
 
-def _trace_ids(configs: list[Config]) -> set[str]:
-    sides = (c.sides[side] for c in configs for side in ("train", "validation"))
-    return {i for rows in sides for i in rows["trace_id"].drop_null().to_pylist()}
-
-
 def write(store: Store, out: Path, found: Content, facts: dict[str, Any]) -> dict[str, Any]:
     """Write the folder of a version; returns its manifest."""
-    card = cards.dataset_card(store, found.configs, found.review, facts)
-    return folders.write(out, found.configs, found.review.rows if found.review else None, card, facts)
-
-
-def _config(
-    store: Store, recipe: recipes.Recipe, split: str, standard: Prompt, at: Snapshot, params: Mapping[str, object]
-) -> Config:
-    sides = published(store, recipes.choose(store, recipe, split, at, params), split, standard, at)
-    return Config(split, sides, row_hash(sides))
+    told = {**facts, "prompts": made_by(found.configs)}
+    texts = partial(cards.at_building, store, found.configs, found.review, told)
+    return folders.write(out, found.configs, found.review.rows if found.review else None, texts, told)
 
 
 def _columns() -> dict[str, str]:

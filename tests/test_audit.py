@@ -4,14 +4,11 @@ import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from kit.known import table
 
-from curation.examples import ingest
 from curation.published import Published
 from curation.schema import LABELS, MESSAGES
 from curation.store import Store
-from curation.versions import build
 from eval.audit import audit, audited, subsets, traces_naming
 from eval.sides import Sides
 from eval.sql import query
@@ -90,17 +87,8 @@ def test_questions_and_traces_that_name_a_test_pair():
     assert named == {"C", "D"}, "CX is no word C, and XY no X"
 
 
-@pytest.fixture(scope="module")
-def version(benchmark, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("audited")
-    store = Store(folder / "store", create=True)
-    ingest(store, benchmark)
-    build(store, "direct", "all", out=folder / "all")
-    return folder
-
-
-def test_the_command_writes_which_examples_are_clean_and_says_what_leaks(version, run):
-    done = run("--json", "audit", version / "all", "--out", "subsets.parquet")
+def test_the_command_writes_which_examples_are_clean_and_says_what_leaks(direct, run):
+    done = run("--json", "audit", direct / "all", "--out", "subsets.parquet")
     found, rows = json.loads(done.stdout), pq.read_table("subsets.parquet")
     assert rows.column_names == ["example_id", "cell_line", "pert", "gene", "label", "split", "clean", "resistant"]
     for one in found:
@@ -109,17 +97,16 @@ def test_the_command_writes_which_examples_are_clean_and_says_what_leaks(version
         assert (len(own), sizes["test_line"]) == (one["test"], "all")
         assert sizes["clean"] == sum(r["clean"] for r in own) and sizes["resistant"] == sum(r["resistant"] for r in own)
         assert sizes["resistant_changed"] == sum(r["resistant"] and r["label"] != LABELS[2] for r in own)
-    text = run("--store", version / "store", "audit", version / "all", "--split", "default").stdout
+    text = run("--store", direct / "store", "audit", direct / "all", "--split", "default").stdout
     assert "2,808 train examples of the store" in text and "clean: the perturbation is in no line's train" in text
-    assert "no_such" in run("audit", version / "all", "--split", "no_such").stderr
-    assert run("audit", version / "all", "--out", "no/such/folder.parquet").returncode == 1
+    assert "no_such" in run("audit", direct / "all", "--split", "no_such").stderr
+    assert run("audit", direct / "all", "--out", "no/such/folder.parquet").returncode == 1
 
 
-def test_the_real_benchmark_leaks_as_the_page_says(perturbqa, tmp_path):
+def test_the_real_benchmark_leaks_as_the_page_says(real_store):
     from pathlib import Path
 
-    store = Store(tmp_path / "store", create=True)
-    ingest(store, perturbqa)
+    store = Store(real_store)
     told = (Path(__file__).parent.parent / "docs" / "baselines.md").read_text()
     train, test = (store.sql(query("side"), {"split": "default", "side": side}) for side in ("train", "test"))
     import duckdb
@@ -139,18 +126,18 @@ def test_the_real_benchmark_leaks_as_the_page_says(perturbqa, tmp_path):
     assert f"{len(parts['clean']):,}" in told and f"{len(parts['resistant']):,}" in told
 
 
-def test_all_test_rows_of_unseen_pert_are_clean_and_none_is_copied(version):
+def test_all_test_rows_of_unseen_pert_are_clean_and_none_is_copied(direct):
     from curation.published import open_dataset
 
-    (found,) = audited(open_dataset(str(version / "all")), "unseen_pert", None)
+    (found,) = audited(open_dataset(str(direct / "all")), "unseen_pert", None)
     assert found.subsets[-1]["clean"] == found.test == 684
     assert all(row["pert"] == row["pair"] == 0 for row in found.seen)
     assert found.prompts["same_but_for_the_line"] == 0 and found.copying[-2]["n"] == 0
 
 
-def test_an_audit_of_one_split_is_the_same_as_of_all(version):
+def test_an_audit_of_one_split_is_the_same_as_of_all(direct):
     from curation.published import open_dataset
 
-    dataset = open_dataset(str(version / "all"))
+    dataset = open_dataset(str(direct / "all"))
     assert [a.split for a in audited(dataset, None, None)] == dataset.splits
     assert audited(dataset, "rpe1_holdout", None)[0] == audited(dataset, None, None)[1]

@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from curation.commands.options import Seed, open_store
+from curation.config import store_place
 from curation.errors import BadInput
 from curation.printing import result, say, say_next, table
 
@@ -82,14 +83,31 @@ def audit(
 ) -> None:
     """Tell what of a dataset's test side leaks from train, how far copying gets, and which part is clean.
 
+    Where the store holds the dataset as one of its versions the sums are noted there, for the version's card.
+
     Example: synthpert audit perturb-traces-1.0.0 --out subsets.parquet
     """
     from curation.published import open_dataset
     from eval.audit import audited
 
-    found = audited(open_dataset(dataset), split, _store(ctx), out)
+    held = open_dataset(dataset)
+    found = audited(held, split, _store(ctx), out)
     result(ctx, [a._asdict() for a in found], "\n\n".join(map(_audit, found)))
+    _noted(ctx, held, found)
     say_next(ctx, f"synthpert baselines {dataset}")
+
+
+def _noted(ctx: typer.Context, dataset: Any, audits: list[Any]) -> None:
+    """Note what was found in the store that was named, or is here; none is made."""
+    from eval.noting import note
+
+    place = store_place(ctx.obj["store"])
+    if not (ctx.obj["store"] or "://" in place or Path(place).is_dir()):
+        return
+    if note(open_store(ctx), dataset, audits):
+        say(ctx, f"noted in {place} for the card of {dataset.name} {dataset.version}")
+    else:
+        say(ctx, f"not noted: {place} has no version {dataset.name} {dataset.version} with these rows")
 
 
 def _audit(a: Any) -> str:

@@ -57,6 +57,7 @@ def text(found: dict[str, Any]) -> str:
     blocks = [
         block("example", f"{t['cell_line']}: knock-down of {t['pert']}, effect on {t['gene']}: {t['label']}"),
         block("trace", _facts(t, "trace_id", "approach", "generator", "answer", "correct", "think", "reason")),
+        *([block("imported from", _origin(r["origin"]))] if r["origin"] else []),
         *(block(f"asked, {m['role']}", m["content"]) for m in r["messages"]),
         block(
             "answered",
@@ -68,6 +69,11 @@ def text(found: dict[str, Any]) -> str:
         blocks.append(block(f"graded {g['grade'] or 'unreadable: ' + str(g['reason'])}", f"{g['critic']}\n{said}"))
     blocks += [block("in", f"{v['name']} {v['version']}, {v['split']}, {v['side']}") for v in found["versions"]]
     return "\n".join(blocks)
+
+
+def _origin(origin: dict[str, Any]) -> str:
+    licence = f", licence {origin['licence']}" if origin["licence"] else ""
+    return f"{origin['file']}, row {origin['row']}, of {origin['digest']}{licence}"
 
 
 def _facts(row: dict[str, Any], *names: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from curation.errors import BadInput
 
 MANIFEST = "manifest.json"
+AT_ONCE = 500  # rows of a batch
+KEYS = {"name", "version", "row_hash", "rows", "files"}  # what a manifest holds at least
 ON_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 
 
@@ -55,18 +57,33 @@ class Published(NamedTuple):
         Raises:
             BadInput: no such split or side, or a file is not the one that the manifest vouches for.
         """
+        return pa.concat_tables(pq.read_table(file, columns=columns) for file in self.files(split, side))
+
+    def batches(self, split: str, side: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the same rows some at a time, for what must not hold them all."""
+        for file in self.files(split, side):
+            with pq.ParquetFile(file) as rows:
+                yield from rows.iter_batches(batch_size=AT_ONCE, columns=columns)
+
+    def files(self, split: str, side: str) -> list[Path]:
+        """Return the Parquet files of one side of a split, each checked.
+
+        Raises:
+            BadInput: as `table`.
+        """
         if split not in self.splits:
             raise BadInput(f"--split {split}: {self.ref} has {', '.join(self.splits)}")
         files = [name for name in sorted(self.manifest["files"]) if name.startswith(f"{split}/{side}-")]
         if not files:
             raise BadInput(f"{self.ref}: the split {split} has no side {side!r}; wanted train, validation or test")
-        return pa.concat_tables(pq.read_table(self._whole(name), columns=columns) for name in files)
+        return [self._whole(name) for name in files]
 
     def _whole(self, name: str) -> Path:
         """Return the path of a file, if it is what the manifest says."""
         file = self.path / name
         try:
-            found = hashlib.sha256(file.read_bytes()).hexdigest()
+            with open(file, "rb") as data:
+                found = hashlib.file_digest(data, "sha256").hexdigest()
         except OSError as e:
             raise BadInput.at(file, str(e.strerror), f"the file that {MANIFEST} names") from e
         if found != (wanted := self.manifest["files"][name]):
@@ -101,7 +118,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise BadInput.at(file, str(e.strerror), wanted) from e
     except ValueError as e:
         raise BadInput.at(file, f"no JSON ({e})", wanted) from e
-    if missing := {"name", "version", "row_hash", "rows", "files"} - set(found if isinstance(found, dict) else ()):
+    if missing := KEYS - set(found if isinstance(found, dict) else ()):
         raise BadInput.at(file, f"no {', '.join(sorted(missing))}", wanted)
     return found
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 STRING, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
+ORIGIN = pa.struct([("file", STRING), ("digest", STRING), ("row", INT), ("licence", STRING)])
 MESSAGES = pa.list_(pa.struct([pa.field("role", STRING), pa.field("content", STRING)]))
 
 LABELS = ("upregulated", "downregulated", "not differentially expressed")
@@ -119,6 +120,11 @@ TABLES = {
             usd=(FLOAT, "price in dollars; null = unknown"),
             seconds=(FLOAT, "from sending to the last byte"),
             attempt=(INT, "number of the try within its run, from 1"),
+            origin=(
+                ORIGIN,
+                "what it was imported from: file (its name, or ORG/REPO/FILE), its sha256 or the commit, row from 1, "
+                "licence; null if this store asked for it",
+            ),
         ),
         _table(
             "traces",
@@ -271,6 +277,17 @@ TABLES = {
             trace_id=(STRING, "the trace; null for a row without reasoning"),
             example_id=(STRING, "the example"),
             weight=(FLOAT, "weight that the recipe gave"),
+        ),
+        _table(
+            "findings",
+            "finding_id",
+            "What a command of another room measured of a version a row, for its card; the latest counts.",
+            name=(STRING, "name of the dataset"),
+            version=(STRING, "semantic version"),
+            room=(STRING, "the room that measured it, such as eval"),
+            finding=(STRING, "what was measured, such as audit"),
+            split=(STRING, "the split it is about"),
+            value=(STRING, "what was found, JSON"),
         ),
         _table(
             "migrations",

@@ -21,35 +21,42 @@ from curation.schema import TABLES, content_id, now
 from curation.store import Store
 
 TABLE = "responses"
+STAGED = ".staged"
 SCHEMA = TABLES[TABLE].schema
 NEEDED = ("request_id", "created", "attempt")  # a row without them is none
 BATCH = 4 * 2**20  # bytes absorbed in one commit: some 1,000 rows
 
 
 class Journal:
-    """The journal of one running command, held by a lock while it lives."""
+    """The journal of one running command, held by a lock while it lives.
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    A staged one is none yet: its lines count all together from `publish` on, or never.
+    """
+
+    def __init__(self, store: Store, run_id: str, *, staged: bool = False) -> None:
         self.store, self.run_id = store, run_id
-        self.file = store.journals / f"{run_id}.jsonl"
+        self.file = store.journals / f"{run_id}{STAGED if staged else '.jsonl'}"
         self.began = time.time()
         self._out = hold(self.file)
         self._lines: list[bytes] = []
         self._alone = Lock()  # lines are added by one thread, and absorbed by another
         self.pending = 0  # lines since the last absorb
 
-    def write(self, columns: dict[str, Any]) -> None:
-        """Add one row of `responses`, at once."""
+    def write(self, columns: dict[str, Any]) -> str:
+        """Add one row of `responses`, at once; returns its id."""
         self.add(columns)
         self.flush()
+        return self._id(columns)
 
     def add(self, columns: dict[str, Any]) -> bool:
         """Add one row of `responses`, its id, run and time put in, at the next `flush`; true if it waits alone."""
-        row_id = content_id(columns["request_id"], self.run_id, columns["attempt"])
-        row = {"response_id": row_id, "run_id": self.run_id, "created": now(), **columns}
+        row = {"response_id": self._id(columns), "run_id": self.run_id, "created": now(), **columns}
         with self._alone:
             self._lines.append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
             return len(self._lines) == 1
+
+    def _id(self, columns: dict[str, Any]) -> str:
+        return content_id(columns["request_id"], self.run_id, columns["attempt"])
 
     def flush(self) -> None:
         """Hand the lines to the system, so that they outlive the process."""
@@ -59,6 +66,16 @@ class Journal:
             data = memoryview(b"".join(lines))
             while data:  # a disk that is nearly full may take a part
                 data = data[self._out.write(data) :]
+
+    def publish(self) -> None:
+        """Have the lines of a staged journal count: who finds them from now on, be it after a kill, absorbs them."""
+        self.sync()
+        self.file = self.file.rename(self.file.with_suffix(".jsonl"))
+
+    def discard(self) -> None:
+        """Forget the lines of a staged journal."""
+        self.file.unlink(missing_ok=True)
+        self._out.close()
 
     def sync(self) -> None:
         """Have the lines on the disk, not just in the system's memory."""
@@ -112,6 +129,8 @@ class Neighbours:
 def settle(store: Store) -> list[str]:
     """Absorb the journals that no living run holds, as a killed run leaves them; returns those runs' ids."""
     settled = []
+    for file, _ in abandoned(store.journals, f"*{STAGED}"):
+        file.unlink()
     for file, held in abandoned(store.journals, "*.jsonl"):
         _end_line(held)
         _absorb(store, file)

@@ -1,4 +1,5 @@
 -- What was asked of whom and what it cost, hidden runs included. usd is null where a price is unknown, never a guess.
+-- What was imported is left out: this store did not pay for it.
 SELECT
     stage, provider, model,
     count(*) AS calls,
@@ -7,5 +8,6 @@ SELECT
     sum(tokens_out) AS tokens_out,
     CASE WHEN count(usd) FILTER (failure IS NULL) = answered THEN sum(usd) END AS usd
 FROM raw.responses
+WHERE origin IS NULL
 GROUP BY ALL
 ORDER BY ALL

@@ -22,7 +22,8 @@ SELECT
     t.reasoning, t.answer, t.approach, t.generator, t.prompt_hash AS generator_prompt, t.parser,
     t.critic, t.grade, t.justification, t.factuality, t.clauses_rated, t.clauses_false,
     $prompt AS prompt, r.finish_reason, r.tokens_in, r.tokens_out, r.usd,
-    p.weight, coalesce(t.simulated, e.source = 'rehearsal') AS simulated, e.source, e.licence
+    p.weight, coalesce(t.simulated, e.source = 'rehearsal') AS simulated, e.source,
+    concat_ws('; trace: ', e.licence, r.origin.licence) AS licence
 FROM sided AS p
 JOIN examples AS e USING (example_id)
 LEFT JOIN traces AS t USING (trace_id)

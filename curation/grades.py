@@ -61,7 +61,7 @@ def grade(
     traces = valid_traces(store, selection, approach, correct_only, target.provider == REHEARSAL)
     args = {**selection.given(), "approach": approach, "correct_only": correct_only}
     args = {k: v for k, v in args.items() if v} | target.given(samples, prompts)
-    stage = Stage("grade", target, partial(opinion.asked, traces), traces.num_rows * samples)
+    stage = Stage("grade", target, partial(opinion.asked, traces), traces.num_rows * samples, tally="graded")
     with run(store, "grade", args) as this:
         try:
             done = ask_stage(store, stage._replace(run_id=this.id, read=partial(read_grades, store)), how)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def generate_and_grade(
     ]
     with ExitStack() as stack:
         runs = [stack.enter_context(run(store, command, args)) for command, args in given]
-        grades = Stage("grade", critic, feed.requests, traces.total)
+        read = partial(read_grades, store)
+        grades = Stage("grade", critic, feed.requests, traces.total, read=read, tally="graded")
         stages = [stage._replace(run_id=this.id) for stage, this in zip((traces, grades), runs, strict=True)]
         try:
             made, graded = ask_stages(store, stages, how)

@@ -70,7 +70,7 @@ def prepare(
     chosen = select(store, selection)
     questions = partial(requests, chosen, prompt, approach, samples)
     read = partial(read_traces, store)
-    return Stage("generate", find_provider(target), questions, chosen.num_rows * samples, read=read)
+    return Stage("generate", find_provider(target), questions, chosen.num_rows * samples, read=read, tally="accepted")
 
 
 def shown_outcome(approach: str, example: dict[str, Any]) -> str | None:

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from threading import Lock
 from typing import Any, TypeVar
 
 from curation import interrupts
@@ -50,10 +51,16 @@ class Asked:
     stopped: str | None = None  # why it stopped before the end
     in_flight: int = 0
     retried: int = 0  # tries beyond the first
+    failures: dict[str, int] = field(default_factory=dict)  # of those given up, by reason
 
     def json(self) -> dict[str, Any]:
         """Return the fields for --json."""
-        return {k: v for k, v in asdict(self).items() if k not in ("in_flight", "retried")}
+        return {k: v for k, v in asdict(self).items() if k not in ("in_flight", "retried", "failures")}
+
+    def give_up(self, why: str, n: int = 1) -> None:
+        """Count requests as failed."""
+        self.failed += n
+        self.failures[why] = self.failures.get(why, 0) + n
 
 
 class Work:
@@ -95,8 +102,7 @@ class Work:
         self.count = Asked()
         self.jobs, self.concurrency = Jobs(requests, endpoint, known), concurrency
         self.limits, self.budget = Limits(concurrency, given), budget or Budget()
-        self.stop = asyncio.Event()
-        self.beside = ThreadPoolExecutor(1)
+        self.stop, self.beside, self.absorbing = asyncio.Event(), ThreadPoolExecutor(1), Lock()
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.workers: asyncio.Future[list[None]]
         self.broken: OSError | None = None  # why nothing can be kept
@@ -190,13 +196,13 @@ class Work:
         if reply.failure is None:
             self.count.answered += 1
         elif reply.failure in FATAL:
-            self.count.failed += 1
+            self.count.give_up(reply.failure)
             self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
         elif reply.failure in PASSING and job.attempt < TRIES and (reply.wait or 0.0) <= LONGEST_WAIT:
             pause = min(LONGEST_PAUSE, PAUSE * 2**job.attempt) * random.uniform(0.5, 1.0)
             self.jobs.again(job, pause if reply.wait is None else reply.wait)
         else:  # the next run may ask again what may pass
-            self.count.failed += 1
+            self.count.give_up(reply.failure)
 
     def end(self, why: str) -> None:
         """Stop where going on makes no sense: what is in flight has a moment to come back."""
@@ -263,9 +269,10 @@ class Work:
         await asyncio.get_running_loop().run_in_executor(self.beside, work)
 
     def absorb(self) -> None:
-        """Bring the journal into the table, and have its rows read."""
-        if self.journal.absorb():
-            self.absorbed()
+        """Bring the journal into the table, and have its rows read; one that a cancelled keeper began is waited for."""
+        with self.absorbing:
+            if self.journal.absorb():
+                self.absorbed()
 
     def told(self) -> None:
         """Tell of the count."""
@@ -274,7 +281,8 @@ class Work:
         self.tell(self.count)
 
     def _count_known(self) -> None:
-        self.count.failed += self.jobs.hopeless
+        if self.jobs.hopeless:
+            self.count.give_up("would fail again", self.jobs.hopeless)
         self.count.cached += self.jobs.cached
         self.jobs.hopeless = self.jobs.cached = 0
 

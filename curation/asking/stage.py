@@ -14,7 +14,7 @@ from curation.asking.engine import Asked, Work, ask_all
 from curation.asking.jobs import Known
 from curation.asking.journal import Journal, Neighbours, settle
 from curation.asking.limits import Given
-from curation.asking.progress import Progress
+from curation.asking.progress import Part, View, tally
 from curation.asking.replies import FATAL, PASSING
 from curation.asking.requests import Endpoint, Request
 from curation.config import model_settings
@@ -58,6 +58,7 @@ class Stage(NamedTuple):
         run_id: the run, once there is one.
         read: called when answers have reached the table.
         ended: called when all answers have.
+        tally: what the live view says of the answers that one wants; `tally_NAME.sql` counts what they became.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Stage(NamedTuple):
     run_id: str = ""
     read: Callable[[], object] = lambda: None
     ended: Callable[[], object] = lambda: None
+    tally: str = ""
 
 
 def ask_stage(store: Store, stage: Stage, how: How, engine: Ask | None = None) -> Asked:
@@ -81,7 +83,9 @@ def ask_stage(store: Store, stage: Stage, how: How, engine: Ask | None = None) -
     if engine is None:
         return ask_stages(store, [stage], how)[0]
     settle(store)
-    with _prepared(store, stage, how, Budget()) as (requests, journal, options):
+    part = Part(stage.name, stage.total, stage.tally)
+    with View([part], quiet=how.quiet) as view, _prepared(store, stage, how, Budget(), view, part) as prepared:
+        requests, journal, options = prepared
         return engine(requests, stage.target, journal, **options)
 
 
@@ -89,8 +93,12 @@ def ask_stages(store: Store, stages: list[Stage], how: How) -> list[Asked]:
     """Ask several stages' requests side by side, on one budget; returns their counts."""
     settle(store)
     budget = Budget(how.budget_usd, how.max_requests)
-    with ExitStack() as stack:
-        prepared = [stack.enter_context(_prepared(store, stage, how, budget)) for stage in stages]
+    parts = [Part(stage.name, stage.total, stage.tally, at_most=bool(n)) for n, stage in enumerate(stages)]
+    with View(parts, quiet=how.quiet) as view, ExitStack() as stack:
+        prepared = [
+            stack.enter_context(_prepared(store, stage, how, budget, view, part))
+            for stage, part in zip(stages, parts, strict=True)
+        ]
         works = [
             Work(requests, stage.target, journal, **options)
             for stage, (requests, journal, options) in zip(stages, prepared, strict=True)
@@ -100,12 +108,18 @@ def ask_stages(store: Store, stages: list[Stage], how: How) -> list[Asked]:
 
 @contextmanager
 def _prepared(
-    store: Store, stage: Stage, how: How, budget: Budget
+    store: Store, stage: Stage, how: How, budget: Budget, view: View, part: Part
 ) -> Iterator[tuple[Iterable[Request | None], Journal, dict[str, Any]]]:
     """Yield the requests, where their answers go, and all else that the engine wants to know."""
-    journal, progress = Journal(store, stage.run_id), Progress(stage.name, stage.total, quiet=how.quiet)
+    journal = Journal(store, stage.run_id)
     known, neighbours = _known(store, stage.name, how.retry_failed), Neighbours(journal.file)
     known.answered |= neighbours.answered()
+
+    def read() -> None:
+        stage.read()
+        if stage.tally and not how.quiet:
+            part.tally = tally(store.rows(query(f"tally_{stage.tally}"), {"run": stage.run_id}))
+
     options = {
         "known": known,
         "concurrency": min(how.concurrency, max(stage.total, 1)),
@@ -113,15 +127,14 @@ def _prepared(
         "given": limits_of(stage.target),
         "budget": budget,
         "learn": neighbours.answered,
-        "absorbed": stage.read,
+        "absorbed": read,
         "ended": stage.ended,
-        "tell": progress,
+        "tell": view.teller(part),
     }
     try:
         # two runs that ask the same in the same order would always be at the same place
         yield stage.requests(bool(neighbours.read)), journal, options
     finally:
-        progress.end()
         journal.close()
 
 

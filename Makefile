@@ -16,7 +16,7 @@ demo: $(BASE)    ## run the whole job as a rehearsal into ./demo/, free and offl
 	@echo; echo 'Before you type any of these: . $(BIN)/activate'
 
 test: $(TESTS)   ## run every test
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(TESTS)   ## what a reviewer would rather not have to say
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,18 +50,20 @@ def answer(
         RefusedSQL: it is no SELECT, does not run, or takes longer than `seconds` or too much memory.
         StoreError: a file of the store is cut or gone.
     """
-    return _sent({"store": store.place, "sql": _text(sql), "params": params, "at": at, "instead": instead}, seconds)
+    query = {"store": store.place, "sql": _text(sql), "params": params, "at": at, "instead": instead}
+    return _sent({**query, "seconds": seconds}, seconds)[0]
 
 
 def answer_recipe(
-    store: Store, sql: str, params: Mapping[str, Any], split: str, at: Snapshot, seconds: float
-) -> pa.Table:
-    """Answer a recipe of the user's for one split; see `recipes.candidates.asked`."""
-    return _sent({"store": store.place, "sql": sql, "params": params, "at": at, "split": split}, seconds)
+    store: Store, sql: str, params: Mapping[str, Any], splits: Sequence[str], at: Snapshot, seconds: float
+) -> dict[str, pa.Table]:
+    """Answer a recipe of the user's for each of these splits, for each within `seconds`: `recipes.candidates.asked`."""
+    query = {"store": store.place, "sql": sql, "params": params, "at": at, "splits": splits, "seconds": seconds}
+    return dict(zip(splits, _sent(query, seconds * len(splits)), strict=True))
 
 
-def _sent(query: dict[str, Any], seconds: float) -> pa.Table:
-    """Have another process answer a query."""
+def _sent(query: dict[str, Any], seconds: float) -> list[pa.Table]:
+    """Have another process answer a query; it is stopped after `seconds` in all."""
     # a group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the other
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "curation.apart"],
@@ -69,7 +71,7 @@ def _sent(query: dict[str, Any], seconds: float) -> pa.Table:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     try:
-        found, said = child.communicate(orjson.dumps({**query, "seconds": seconds}), timeout=seconds + GRACE)
+        found, said = child.communicate(orjson.dumps(query), timeout=seconds + GRACE)
     except subprocess.TimeoutExpired as e:
         raise RefusedSQL(f"the query took more than {seconds:.0f} s and was stopped") from e
     finally:
@@ -77,7 +79,8 @@ def _sent(query: dict[str, Any], seconds: float) -> pa.Table:
         child.wait()
     if child.returncode:
         raise told(child.returncode, said)
-    return pa.ipc.open_stream(found).read_all()
+    streams = pa.BufferReader(found)
+    return [pa.ipc.open_stream(streams).read_all() for _ in query.get("splits", "1")]
 
 
 def _text(sql: str) -> str:
@@ -96,27 +99,28 @@ def told(status: int, said: bytes) -> Exception:
 
 
 def main() -> None:
-    """Answer the query on stdin: Arrow's stream format to stdout, or an error as JSON to stderr, exit 1."""
+    """Answer the query on stdin: streams in Arrow's format to stdout, or an error as JSON to stderr, exit 1."""
     query = orjson.loads(sys.stdin.buffer.read())
     try:
-        found = _answered(Store(query["store"]), query)
-        with pa.ipc.new_stream(sys.stdout.buffer, found.schema) as out:
-            out.write_table(found)
+        for found in _answered(Store(query["store"]), query):
+            with pa.ipc.new_stream(sys.stdout.buffer, found.schema) as out:
+                out.write_table(found)
     except tuple(KINDS.values()) as e:
         place = (e.said, e.line, e.words) if isinstance(e, RefusedSQL) else (str(e),)
         sys.stderr.buffer.write(orjson.dumps({"kind": type(e).__name__, "args": place}))
         sys.exit(1)
 
 
-def _answered(store: Store, query: dict[str, Any]) -> pa.Table:
-    if "split" in query:
+def _answered(store: Store, query: dict[str, Any]) -> list[pa.Table]:
+    sql, params, at, seconds = (query[name] for name in ("sql", "params", "at", "seconds"))
+    if "splits" in query:
         from curation.recipes.candidates import asked
 
         _hold_down()
-        return asked(store, query["sql"], query["params"], query["split"], query["at"], query["seconds"])
-    with locked(store, query["at"], query["instead"]) as con:
+        return [asked(store, sql, {**params, "split": split}, split, at, seconds) for split in query["splits"]]
+    with locked(store, at, query["instead"]) as con:
         _hold_down()
-        return ask(con, query["sql"], query["params"], seconds=query["seconds"])
+        return [ask(con, sql, params, seconds=seconds)]
 
 
 def _hold_down() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.csv
 
+from curation import views
 from curation.errors import BadInput
 from curation.printing import shown
 from curation.runs import run
@@ -232,7 +233,7 @@ def _check_labels(store: Store, folder: Path, rows: pa.Table) -> None:
 
 
 def _contradictions(store: Store, rows: pa.Table) -> Iterator[dict]:
-    with store.session() as con:
+    with store.session(None, views.needed("raw.examples")) as con:
         con.register("fresh", rows)
         yield from (
             con.sql(

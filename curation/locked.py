@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -154,6 +154,14 @@ def check(sql: str) -> duckdb.Statement:
         raise RefusedSQL(f"one SELECT is answered here, and this is {len(found)} statements")
     if found[0].type != duckdb.StatementType.SELECT:
         raise RefusedSQL(f"only SELECT is answered here, and this is {_kind(sql)}")
+    _check_tree(sql)
+    return found[0]
+
+
+@lru_cache(maxsize=32)  # a recipe is checked for each split, and twice in each
+def _check_tree(sql: str) -> None:
+    import duckdb
+
     try:
         with duckdb.connect() as con:
             tree = json.loads(con.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0][0])
@@ -165,7 +173,6 @@ def check(sql: str) -> duckdb.Statement:
     if odd:
         kind = odd[0].removesuffix("_NODE").removesuffix("_QUERY")
         raise RefusedSQL(f"only SELECT is answered here, and this holds {kind}")
-    return found[0]
 
 
 def rows(found: pa.Table) -> list[dict[str, Any]]:

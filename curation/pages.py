@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,26 @@ def write(out: Path | str, template: str, *, room: str = "curation", **facts: An
     Raises:
         BadInput: the file cannot be written.
     """
-    templates = jinja2.Environment(
+    text = _templates(room).get_template(template).render(**facts)
+    try:
+        # what a model wrote may hold half a surrogate, which is no UTF-8
+        Path(out).write_text(text, "utf-8", errors="replace")
+    except OSError as e:
+        raise BadInput(f"--out {out}: {e.strerror}") from e
+
+
+@cache
+def _templates(room: str) -> jinja2.Environment:
+    found = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(r, ".") for r in dict.fromkeys((room, "curation"))]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"count": "{:,}".format, "percent": plots.percent}
-    templates.globals |= {"marked": marked}
-    text = templates.get_template(template).render(**facts)
-    try:
-        # what a model wrote may hold half a surrogate, which is no UTF-8
-        Path(out).write_text(text, "utf-8", errors="replace")
-    except OSError as e:
-        raise BadInput(f"--out {out}: {e.strerror}") from e
+    found.filters |= {"count": "{:,}".format, "percent": plots.percent}
+    found.globals |= {"marked": marked}
+    return found
 
 
 def marked(text: str, pert: str, gene: str) -> Markup:

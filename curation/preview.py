@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from curation import recipes, views
 from curation.recipes import candidates
 from curation.rows import part
@@ -34,7 +36,8 @@ def preview(store: Store, recipe: str, params: Mapping[str, object] | None = Non
         RecipeError: a build of it would be refused.
     """
     chosen, at = recipes.load(recipe), store.snapshot()
-    by = [row for split in SPLITS for row in _counted(store, chosen, split, at, params)]
+    found = recipes.choose(store, chosen, SPLITS, at, params)
+    by = [row for split, rows in found.items() for row in _counted(store, rows, split, at)]
     totals = [
         {"split": s, **{side: sum(r[side] for r in by if r["split"] == s) for side in ("train", "validation")}}
         for s in SPLITS
@@ -42,10 +45,7 @@ def preview(store: Store, recipe: str, params: Mapping[str, object] | None = Non
     return Preview(chosen.name, chosen.about, recipes.values(chosen, params), totals, by)
 
 
-def _counted(
-    store: Store, recipe: recipes.Recipe, split: str, at: Snapshot, params: Mapping[str, object] | None
-) -> list[dict[str, Any]]:
-    found = recipes.choose(store, recipe, split, at, params)
+def _counted(store: Store, found: pa.Table, split: str, at: Snapshot) -> list[dict[str, Any]]:
     with store.session(at, views.needed("examples")) as con:
         part(con, found, split)
         con.register("narrowed", candidates.table(store, at if found["trace_id"].null_count == 0 else {}))

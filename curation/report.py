@@ -109,7 +109,7 @@ def _balance(store: Store, before: list[dict[str, Any]], at: Snapshot) -> list[d
 
 def _chosen(store: Store, name: str, split: str, at: Snapshot) -> dict[str, Any]:
     try:
-        chosen = recipes.choose(store, recipes.load(name), split, at)
+        chosen = recipes.choose(store, recipes.load(name), [split], at)[split]
     except RecipeError as e:
         return {"why": str(e)}
     with store.session(at, views.needed("examples")) as con:

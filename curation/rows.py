@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 import pyarrow as pa
 
+from curation import views
 from curation.errors import RecipeError
 from curation.prompting import Prompt
 from curation.schema import BOOL, FLOAT, INT, MESSAGES, STRING
@@ -61,27 +62,30 @@ class Config(NamedTuple):
     hash: str
 
 
-def published(store: Store, chosen: pa.Table, split: str, standard: Prompt, at: Snapshot) -> Mapping[str, pa.Table]:
-    """Return the rows of one split by side, each in the order of its ids.
+def published(
+    store: Store, chosen: Mapping[str, pa.Table], standard: Prompt, at: Snapshot
+) -> dict[str, dict[str, pa.Table]]:
+    """Return the rows of each split by side, each in the order of its ids.
 
     Args:
         store: the store.
-        chosen: what a recipe selected: trace_id, example_id, weight.
-        split: the split.
+        chosen: what a recipe selected, by split: trace_id, example_id, weight.
         standard: the prompt that the model is trained and asked with.
         at: the snapshot they are read from.
 
     Raises:
         RecipeError: the rows are of one perturbation only, so nothing is left to train or to validate on.
     """
-    params = {"split": split, "system": standard.system, "user": standard.user, "prompt": standard.hash}
-    with store.session(at) as con:
-        part(con, chosen, split)
-        columns = ", ".join(("side", *COLUMNS))
-        sql = f"SELECT {columns} FROM ({query('rows')}) ORDER BY side, trace_id, example_id"
-        sides = _sides(con.sql(sql, params=params).to_arrow_table())
-    _assert_apart(sides, split)
-    return sides
+    params = {"system": standard.system, "user": standard.user, "prompt": standard.hash}
+    columns = ", ".join(("side", *COLUMNS))
+    sql = f"SELECT {columns} FROM ({query('rows')}) ORDER BY side, trace_id, example_id"
+    found = {}
+    with store.session(at, views.needed(sql)) as con:  # one for all: making the views takes longer than a query
+        for split, rows in chosen.items():
+            part(con, rows, split)
+            found[split] = _sides(con.sql(sql, params={**params, "split": split}).to_arrow_table())
+            _assert_apart(found[split], split)
+    return found
 
 
 def _sides(rows: pa.Table) -> dict[str, pa.Table]:
@@ -99,7 +103,7 @@ def part(con: duckdb.DuckDBPyConnection, chosen: pa.Table, split: str) -> None:
         RecipeError: the rows are of one perturbation only, so nothing is left to train or to validate on.
     """
     con.register("chosen", chosen)
-    con.execute("CREATE TEMP TABLE learned AS " + query("learned"))
+    con.execute("CREATE OR REPLACE TEMP TABLE learned AS " + query("learned"))
     if con.execute("SELECT count(*) FROM learned WHERE side = 'train'").fetchall() == [(0,)]:
         raise RecipeError(
             f"the rows selected for the split {split} are of perturbations that all fall to validation; "

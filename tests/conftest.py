@@ -2,13 +2,15 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kit.experts import a_round, judge
+from kit.forked import command
+from kit.once import copied, once
 
 from annotation.server import serving
 from annotation.server.environment import interpreter
@@ -32,6 +34,8 @@ COMMAND = [sys.executable, "-m", "synthpert"]
 # only where it is asked for; elsewhere the demo is without a review
 SERVER = os.environ.get("SERVER_TESTS") == "required"
 os.environ |= {"XDG_DATA_HOME": f"{sys.prefix}/share"} if SERVER else {"XDG_DATA_HOME": os.devnull}
+# read as huggingface_hub is imported, which is before any test: what is not there is told at once, not after retries
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +54,13 @@ def alone(monkeypatch, tmp_path):
 
 @pytest.fixture
 def run():
-    """Run the command as a user does; returns the finished process."""
+    """Run the command as a user does; returns the finished process. Its imports were made before: see kit/forked.py."""
+    return command
+
+
+@pytest.fixture
+def start():
+    """Run the command as a user does, from nothing; returns the finished process."""
 
     def go(*args, **options):
         return subprocess.run([*COMMAND, *map(str, args)], capture_output=True, text=True, timeout=300, **options)
@@ -73,21 +83,23 @@ def ask_json(run):
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     """One demo; its folder, which tests copy before they write to it, and what it printed."""
-    folder = tmp_path_factory.mktemp("demo")
-    # the user's own endpoint must not be asked, and their own settings must not matter
-    own = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-own"}
-    env = {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    done = subprocess.run([*COMMAND, "demo"], capture_output=True, text=True, cwd=folder, env=env)
-    assert done.returncode == 0, done.stderr
-    return folder / "demo", done
+
+    def make(folder):
+        # the user's own endpoint must not be asked, and their own settings must not matter
+        own = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-own"}
+        env = {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        done = subprocess.run([*COMMAND, "demo"], capture_output=True, text=True, cwd=folder, env=env)
+        assert done.returncode == 0, done.stderr
+        (folder / "printed.json").write_text(json.dumps({"stdout": done.stdout, "stderr": done.stderr}))
+
+    folder = once(tmp_path_factory, "demo", make)
+    return folder / "demo", SimpleNamespace(**json.loads((folder / "printed.json").read_text()))
 
 
 @pytest.fixture(scope="session")
 def benchmark(tmp_path_factory):
     """The folder of a tiny made-up benchmark."""
-    folder = tmp_path_factory.mktemp("benchmark")
-    write_benchmark(folder)
-    return folder
+    return once(tmp_path_factory, "benchmark", write_benchmark)
 
 
 @pytest.fixture
@@ -98,20 +110,25 @@ def model(monkeypatch):
         yield server
 
 
+@pytest.fixture(scope="session")
+def ingested(benchmark, tmp_path_factory):
+    """The folder of a store that holds the made-up benchmark; tests copy it before they write to it."""
+    return once(tmp_path_factory, "ingested", lambda folder: ingest(Store(folder, create=True), benchmark))
+
+
 @pytest.fixture
-def store(benchmark, tmp_path):
-    """A store that holds the made-up benchmark."""
-    store = Store(tmp_path / "store", create=True)
-    ingest(store, benchmark)
-    return store
+def store(ingested, tmp_path):
+    """A store that holds the made-up benchmark, to write to."""
+    return Store(copied(ingested, tmp_path / "store"))
 
 
 @pytest.fixture(scope="session")
-def filled(benchmark, tmp_path_factory):
+def filled(ingested, tmp_path_factory):
     """A store with traces of both approaches, graded; tests copy it before they write to it."""
-    folder = tmp_path_factory.mktemp("filled") / "store"
-    store = Store(folder, create=True)
-    ingest(store, benchmark)
+    return once(tmp_path_factory, "filled", lambda folder: _fill(Store(copied(ingested, folder))))
+
+
+def _fill(store):
     some = Selection(per_label=150)
     with serve(malformed=0.05) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -121,22 +138,32 @@ def filled(benchmark, tmp_path_factory):
         generate(store, Selection(per_label=60), endpoint("m"), approach="blind", samples=4, how=How(quiet=True))
         grade(store, some, endpoint("m"), how=How(quiet=True))
     check(store, quiet=True)
-    return folder
 
 
 @pytest.fixture(scope="session")
-def dataset(benchmark, tmp_path_factory):
+def dataset(ingested, tmp_path_factory):
     """The folder of a small version of the dataset `traces`; tests copy it before they write to it."""
-    folder = tmp_path_factory.mktemp("dataset")
-    store = Store(folder / "store", create=True)
-    ingest(store, benchmark)
-    some = Selection(per_label=60)
+    return once(tmp_path_factory, "dataset", lambda folder: _publish(ingested, folder)) / "traces-1.0.0"
+
+
+def _publish(ingested, folder):
+    store, some = Store(copied(ingested, folder / "store")), Selection(per_label=60)
     with serve() as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_BASE_URL", server.base_url)
         patch.setenv("OPENAI_API_KEY", KEY)
         generate(store, some, endpoint("m"), approach="explain", how=How(quiet=True))
         grade(store, some, endpoint("m"), how=How(quiet=True))
-    return Path(build(store, "excellent", "traces", out=folder / "traces-1.0.0").out)
+    build(store, "excellent", "traces", out=folder / "traces-1.0.0")
+
+
+@pytest.fixture(scope="session")
+def direct(ingested, tmp_path_factory):
+    """A folder with a store and the dataset `all` of all its train examples; tests copy it before they write to it."""
+
+    def make(folder):
+        build(Store(copied(ingested, folder / "store")), "direct", "all", out=folder / "all")
+
+    return once(tmp_path_factory, "direct", make)
 
 
 @pytest.fixture(scope="session")
@@ -148,15 +175,22 @@ def perturbqa():
 
 
 @pytest.fixture(scope="session")
+def real_store(perturbqa, tmp_path_factory):
+    """The folder of a store that holds the real benchmark; tests copy it before they write to it."""
+    return once(tmp_path_factory, "real", lambda folder: ingest(Store(folder, create=True), perturbqa))
+
+
+@pytest.fixture(scope="session")
 def reviewed(filled, tmp_path_factory):
     """The filled store where three scripted experts have judged; tests copy it before they write to it."""
-    folder = tmp_path_factory.mktemp("reviewed") / "store"
-    shutil.copytree(filled, folder)
-    store = Store(folder)
-    a_round(store)
-    some = "SELECT trace_id FROM traces WHERE valid AND approach = 'explain' ORDER BY trace_id LIMIT 150"
-    judge(store, EXPERTS, [r["trace_id"] for r in store.rows(some)], share=0.8)
-    return folder
+
+    def make(folder):
+        store = Store(copied(filled, folder))
+        a_round(store)
+        some = "SELECT trace_id FROM traces WHERE valid AND approach = 'explain' ORDER BY trace_id LIMIT 150"
+        judge(store, EXPERTS, [r["trace_id"] for r in store.rows(some)], share=0.8)
+
+    return once(tmp_path_factory, "reviewed", make)
 
 
 @pytest.fixture(scope="session")

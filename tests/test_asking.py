@@ -540,3 +540,19 @@ def test_a_key_that_a_server_repeats_in_an_answer_is_not_kept(store, against):
     against(store, (200, completion(f"<think>Your key is {KEY}.</think><answer>up</answer>"), {}))
     assert store.rows("SELECT reasoning FROM traces") == [{"reasoning": "Your key is ***."}]
     assert not [f for f in Path(store.place).rglob("*") if f.is_file() and KEY.encode() in f.read_bytes()]
+
+
+def test_a_critic_is_asked_about_what_was_being_read_as_the_generator_ended(store, monkeypatch):
+    from curation import overlap
+
+    def slowly(store, *wanted, **more):
+        time.sleep(2.0)  # the generator has its last answer meanwhile
+        return found(store, *wanted, **more)
+
+    found = overlap.valid_traces
+    monkeypatch.setattr(overlap, "valid_traces", slowly)
+    with serve(latency=0.3) as server:
+        os.environ["OPENAI_BASE_URL"] = server.base_url
+        how = How(quiet=True, concurrency=4)
+        made, graded = overlap.generate_and_grade(store, Selection(limit=36), endpoint("m"), endpoint("c"), how=how)
+    assert made.answered == graded.answered == 36

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from kit.known import SIGNS, table
+from kit.once import copied
 from sklearn.metrics import roc_auc_score
 
 from curation.errors import BadInput
-from curation.examples import ingest
 from curation.published import open_dataset
 from curation.schema import LABELS
 from curation.store import Store
@@ -255,12 +255,10 @@ def test_a_real_network_in_strings_form_is_found_pair_by_pair():
 
 
 @pytest.fixture(scope="module")
-def measured(benchmark, tmp_path_factory):
+def measured(direct, tmp_path_factory):
     """A store of the made-up benchmark, and two datasets: all train examples, and a few of them."""
-    folder = tmp_path_factory.mktemp("measured")
-    store = Store(folder / "store", create=True)
-    ingest(store, benchmark)
-    build(store, "direct", "all", out=folder / "all")
+    folder = copied(direct, tmp_path_factory.mktemp("measured"))
+    store = Store(folder / "store")
     some = folder / "some.sql"
     some.write_text("SELECT example_id FROM splits WHERE split = $split AND side = 'train' AND example_id < '4'")
     build(store, str(some), "some", out=folder / "some")
@@ -308,10 +306,9 @@ def test_the_command_prints_a_table_a_task(measured, run):
 
 
 @pytest.fixture(scope="module")
-def real(perturbqa, tmp_path_factory):
+def real(real_store):
     """Train and test of both splits of the real benchmark."""
-    store = Store(tmp_path_factory.mktemp("real") / "store", create=True)
-    ingest(store, perturbqa)
+    store = Store(real_store)
     return {
         split: tuple(store.sql(query("side"), {"split": split, "side": side}) for side in ("train", "test"))
         for split in ("default", "rpe1_holdout")

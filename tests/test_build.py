@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from kit.once import copied, once
 
 from curation import recipes, rows
 from curation.errors import RecipeError, VersionError
@@ -28,10 +29,16 @@ def own(filled, tmp_path):
 
 
 @pytest.fixture
-def judged(reviewed, tmp_path):
-    """A copy of the store where experts have judged, to write to."""
-    shutil.copytree(reviewed, tmp_path / "store")
-    return Store(tmp_path / "store")
+def version(reviewed, tmp_path_factory):
+    """The folder of a version by a shipped recipe, of the store where experts have judged; only read."""
+
+    def of(name):
+        return once(tmp_path_factory, f"built-{name}", lambda folder: _build(name, folder)) / "version"
+
+    def _build(name, folder):
+        build(Store(copied(reviewed, folder / "store")), name, f"d-{name}", out=folder / "version")
+
+    return of
 
 
 def read(folder, split, side):
@@ -58,8 +65,9 @@ def test_two_copies_of_a_store_give_the_same_bytes(own, tmp_path):
     assert digests("a") == digests("b") == digests("c") and len(digests("a")) == 9
     manifests = [json.loads(Path(f, "manifest.json").read_text()) for f in "ac"]
     differ = {k for k in manifests[0] if manifests[0][k] != manifests[1][k]}
-    assert differ <= {"version", "created", "store", "files"}
-    assert {f for f in manifests[0]["files"] if manifests[0]["files"][f] != manifests[1]["files"][f]} == {"README.md"}
+    assert differ <= {"version", "previous", "created", "store", "files"}
+    changed = {f for f in manifests[0]["files"] if manifests[0]["files"][f] != manifests[1]["files"][f]}
+    assert changed == {"README.md", "croissant.json"}
 
 
 def test_the_manifest_tells_the_truth(own, tmp_path):
@@ -83,14 +91,13 @@ def test_the_manifest_tells_the_truth(own, tmp_path):
 
 
 @pytest.mark.parametrize("name", recipes.shipped())
-def test_the_prompt_never_shows_the_outcome(judged, tmp_path, name):
-    """Over every row: the prompt is the pair's judged, word for word, and ends before the assistant's turn."""
-    build(judged, name, "d", out=tmp_path / "a")
-    standard = load("standard")
+def test_the_prompt_never_shows_the_outcome(version, name):
+    """Over every row: the prompt is the pair's own, word for word, and ends before the assistant's turn."""
+    folder, standard = version(name), load("standard")
     seen = 0
     for split in ("default", "rpe1_holdout", "unseen_pert"):
         for side in SIDES:
-            for row in read("a", split, side):
+            for row in read(folder, split, side):
                 prompt = [m for m in row["messages"] if m["role"] != "assistant"]
                 pair = {k: row[k] for k in ("pert", "gene", "cell_line")}
                 assert prompt == [
@@ -109,11 +116,10 @@ def test_the_prompt_never_shows_the_outcome(judged, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", recipes.shipped())
-def test_no_split_leaks(judged, tmp_path, name):
-    build(judged, name, "d", out=tmp_path / "a")
-    splits = judged.rows("FROM splits")
+def test_no_split_leaks(version, reviewed, name):
+    folder, splits = version(name), Store(reviewed).rows("FROM splits")
     for split in ("default", "rpe1_holdout", "unseen_pert"):
-        train, validation, test = (read("a", split, side) for side in SIDES)
+        train, validation, test = (read(folder, split, side) for side in SIDES)
         assert {r["example_id"] for r in test} == {
             s["example_id"] for s in splits if s["split"] == split and s["side"] == "test"
         }
@@ -138,12 +144,11 @@ def test_validation_is_the_same_perturbations_in_every_split_and_version(own, tm
         assert {r["pert"] for r in read(folder, split, "validation")} <= picked
 
 
-def test_the_shipped_recipes_select_what_they_say(judged, tmp_path):
-    for name in recipes.shipped():
-        build(judged, name, f"d-{name}", out=tmp_path / name)
+def test_the_shipped_recipes_select_what_they_say(version, reviewed):
+    judged = Store(reviewed)
 
     def learned(name, split="default"):
-        return read(name, split, "train") + read(name, split, "validation")
+        return read(version(name), split, "train") + read(version(name), split, "validation")
 
     assert all(r["grade"] == "excellent" and r["answer"] == r["label"] for r in learned("excellent"))
     clean = learned("expert_clean")

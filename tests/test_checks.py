@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from kit.measured import PLANTED, case_counts, planted_counts, table
+from kit.once import copied
 
 from curation import recipes
 from curation.asking.requests import endpoint
@@ -24,12 +25,9 @@ MACRO = Path(running.__file__).parent.parent / "sql" / "macros" / "without_near_
 
 
 @pytest.fixture(scope="module")
-def flawed(benchmark, tmp_path_factory):
+def flawed(ingested, tmp_path_factory):
     """A store of explanations of which a known share has a fault each, graded and not yet checked."""
-    from curation.examples import ingest
-
-    store = Store(tmp_path_factory.mktemp("flawed") / "store", create=True)
-    ingest(store, benchmark)
+    store = Store(copied(ingested, tmp_path_factory.mktemp("flawed") / "store"))
     some = Selection(per_label=150)
     with serve(faults=PLANTED.faults, lookalikes=PLANTED.lookalikes) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -231,14 +229,14 @@ def test_a_new_version_checks_again_and_the_newest_is_seen(checked, tmp_path, mo
 def test_the_recipe_without_leaks_has_none_and_nothing_unchecked(checked, unchecked, ask_json):
     at = checked.snapshot()
     plain, clean = (
-        set(recipes.choose(checked, recipes.load(name), "default", at)["trace_id"].to_pylist())
+        set(recipes.choose(checked, recipes.load(name), ["default"], at)["default"]["trace_id"].to_pylist())
         for name in ("excellent", "no_answer_leak")
     )
     fault = planted(checked)
     assert clean < plain and not [t for t in clean if fault[t] == "answer_leak"]
     assert len([t for t in plain - clean if fault[t] != "answer_leak"]) <= 1
     with pytest.raises(recipes.RecipeError, match="selects nothing"):
-        recipes.choose(unchecked, recipes.load("no_answer_leak"), "default", unchecked.snapshot())
+        recipes.choose(unchecked, recipes.load("no_answer_leak"), ["default"], unchecked.snapshot())
 
 
 def test_a_hidden_trace_is_not_counted(checked, tmp_path, ask_json):

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from kit.once import copied
 from sklearn.metrics import roc_auc_score
 
 from curation.asking.requests import endpoint
@@ -24,12 +25,9 @@ STEPS = [*reversed(DESERVED)]
 
 
 @pytest.fixture(scope="module")
-def judged(benchmark, tmp_path_factory):
+def judged(ingested, tmp_path_factory):
     """Explanations and controls, graded by a critic of accuracy 0.85 and by one that grades at random."""
-    from curation.examples import ingest
-
-    store = Store(tmp_path_factory.mktemp("judged") / "store", create=True)
-    ingest(store, benchmark)
+    store = Store(copied(ingested, tmp_path_factory.mktemp("judged") / "store"))
     some = Selection(per_label=120)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", "x")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from conftest import SERVER
+from kit.once import copied
 
 from curation.store import Store
 
@@ -72,10 +73,11 @@ def test_both_models_are_scored_beside_what_rules_get(demo):
 
 
 def test_what_it_says_to_type_next_works(demo, run):
+    copied(demo[0], "demo")
     lines = [line.strip() for line in demo[1].stdout.splitlines() if line.startswith("  synthpert --store")]
     assert len(lines) == 4 + SERVER
     for line in lines:
-        done = run(*shlex.split(line)[1:], cwd=demo[0].parent)
+        done = run(*shlex.split(line)[1:])
         assert done.returncode == 0, done.stderr
 
 

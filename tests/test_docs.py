@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from kit.once import copied, once
 from kit.peer import GOOD, peer
 
 import synthpert
@@ -36,7 +37,7 @@ def run_block(text, run, **replace):
 
 
 def test_every_command_is_in_the_table():
-    told = set(re.findall(r"^\| `synthpert ([\w ]+)` \|", README, re.M))
+    told = set(re.findall(r"^\| `synthpert ([\w -]+)` \|", README, re.M))
     assert told == set(synthpert.VERBS)
 
 
@@ -74,7 +75,9 @@ def test_the_settings_block_is_taken(store, run):
     assert asked[0]["body"]["reasoning_effort"] == "medium"
 
 
-@pytest.mark.parametrize("view", ["splits", "candidates", "rejected", "funnel", "requests", "critics", "spend"])
+@pytest.mark.parametrize(
+    "view", ["splits", "candidates", "rejected", "funnel", "requests", "critics", "spend", "votes"]
+)
 def test_the_views_that_are_named_exist(view, filled, ask_json):
     assert f"`{view}`" in README
     assert ask_json("--store", filled, "sql", f"SELECT count(*) AS n FROM {view}")[0]["n"] > 0
@@ -105,9 +108,9 @@ def shown(page):
     return [(command, printed or None) for command, printed in found]
 
 
-def test_the_costs_told_are_those_that_plan_tells(run, perturbqa, monkeypatch):
+def test_the_costs_told_are_those_that_plan_tells(run, real_store, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "https://api.openai.com/v1")
-    assert run("ingest", perturbqa).returncode == 0
+    copied(real_store, tmp_path / "store")
     assert blocks("making-traces.md", "text")[0] in run("plan", "--limit", "100", "--model", "o4-mini").stdout
     told = re.findall(r"^\| (.*) \| ([\d,]+) \| ([\d,.]+) \|$", (DOCS / "making-traces.md").read_text(), re.M)
     assert len(told) == 4
@@ -131,10 +134,15 @@ def test_every_reason_why_an_answer_or_grade_is_not_read_is_told():
 
 
 @pytest.fixture
-def graded(store, model, run):
-    for verb in ("generate", "grade"):
-        assert run(verb, "--model", "o4-mini", "--limit", "300").returncode == 0
-    return store
+def graded(ingested, model, run, tmp_path, tmp_path_factory):
+    """A store, to write to, with the traces that the pages speak of."""
+
+    def make(folder):
+        copied(ingested, folder)
+        for verb in ("generate", "grade"):
+            assert run("--store", folder, verb, "--model", "o4-mini", "--limit", "300").returncode == 0
+
+    return Store(copied(once(tmp_path_factory, "graded", make), tmp_path / "store"))
 
 
 @pytest.mark.parametrize("page", ["making-traces.md", "selecting.md", "checks.md", "prompts.md"])

@@ -281,25 +281,22 @@ def own(reviewed, tmp_path):
     return Store(tmp_path / "store")
 
 
-def truth(store, trace_id):
-    reasoning = store.rows(f"SELECT reasoning FROM traces WHERE trace_id = '{trace_id}'")[0]["reasoning"]
-    return [true for _, true in the_world().clauses(reasoning) if true is not None]
+def shares_true(traces):
+    """The share of true ones among the clauses of each trace, as planted; None where none is true or false."""
+    said = {t["trace_id"]: [true for _, true in the_world().clauses(t["reasoning"])] for t in traces}
+    known = {trace_id: [true for true in planted if true is not None] for trace_id, planted in said.items()}
+    return {trace_id: sum(true) / len(true) if true else None for trace_id, true in known.items()}
 
 
 def test_experts_who_never_err_find_just_what_is_planted(filled, tmp_path):
     shutil.copytree(filled, tmp_path / "store")
     store = Store(tmp_path / "store")
-    some = store.rows(
-        "SELECT trace_id FROM traces WHERE valid AND approach = 'explain' ORDER BY trace_id DESC LIMIT 40"
-    )
+    every = store.rows("SELECT trace_id, reasoning FROM traces WHERE valid AND approach = 'explain' ORDER BY trace_id")
+    some = every[-40:]
     judge(store, {"ada": (1.0, 0.0), "ben": (1.0, 0.0)}, [r["trace_id"] for r in some])
     found = seen(store)
-    shares = {t["trace_id"]: truth(store, t["trace_id"]) for t in some}
-    assert len(found) == 40
-    for trace_id, true in shares.items():
-        assert found[trace_id]["factuality"] == (sum(true) / len(true) if true else None)
-    every = [r["trace_id"] for r in store.rows("SELECT trace_id FROM traces WHERE valid AND approach = 'explain'")]
-    population = [sum(t) / len(t) for t in (truth(store, i) for i in every[:300]) if t]
+    assert {trace_id: row["factuality"] for trace_id, row in found.items()} == shares_true(some) and len(found) == 40
+    population = [share for share in shares_true(every[:300]).values() if share is not None]
     whole = report(store)
     row = whole["factuality"][0]
     assert row["macro_low"] <= sum(population) / len(population) <= row["macro_high"]

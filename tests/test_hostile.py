@@ -16,7 +16,6 @@ from conftest import COMMAND
 from curation import schema
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
-from curation.examples import ingest
 from curation.rehearsal.server import serve
 from curation.rehearsal.world import write_benchmark
 from curation.selection import Selection
@@ -174,11 +173,9 @@ def test_a_clock_that_was_set_back(store, model, monkeypatch):
     assert runs[0]["ended"] < runs[1]["started"] < runs[1]["ended"]
 
 
-def test_ctrl_c_at_any_point(tmp_path, benchmark):
+def test_ctrl_c_at_any_point(store):
     """Wherever it strikes, the same command then comes to its end with each row once."""
     rng = random.Random(5)
-    store = Store(tmp_path / "store", create=True)
-    ingest(store, benchmark)
     with serve(latency=0.05) as server:
         os.environ["OPENAI_BASE_URL"] = server.base_url
         command = [*COMMAND, "generate", "--limit", "150", "--concurrency", "4", "--model", "m"]

@@ -12,13 +12,11 @@ from kit.peer import GOOD, completion, peer
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.errors import BadInput
-from curation.examples import ingest
 from curation.published import open_dataset
 from curation.reading import read_trace
 from curation.rehearsal.world import the_world
 from curation.schema import LABELS
 from curation.store import Store
-from curation.versions import build
 from eval import predictions
 from eval.blinding import blinded, code
 from eval.predict import answered, predict
@@ -28,13 +26,9 @@ QUIET = How(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def dataset(benchmark, tmp_path_factory):
+def dataset(direct):
     """The folder of a dataset of the made-up benchmark."""
-    folder = tmp_path_factory.mktemp("predicted")
-    store = Store(folder / "store", create=True)
-    ingest(store, benchmark)
-    build(store, "direct", "all", out=folder / "all")
-    return folder / "all"
+    return direct / "all"
 
 
 def ask(dataset, wanted, out="p.parquet", **more):

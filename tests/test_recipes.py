@@ -39,7 +39,7 @@ def recipe(text, file="mine.sql"):
 
 def chosen(store, name, split="default", **params):
     """The rows that a recipe selects, as `candidates` has them."""
-    found = recipes.choose(store, recipes.load(name), split, store.snapshot(), params)
+    found = recipes.choose(store, recipes.load(name), [split], store.snapshot(), params)[split]
     rows = {r["trace_id"]: r for r in store.rows(f"FROM candidates WHERE split = '{split}'")}
     return [rows[t] for t in found["trace_id"].to_pylist()]
 

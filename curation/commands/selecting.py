@@ -85,9 +85,8 @@ def versions(ctx: typer.Context) -> None:
 
     rows = listed(open_store(ctx))
     short = [{**r, "row_hash": r["row_hash"][:12], "created": f"{r['created']:%Y-%m-%d %H:%M}"} for r in rows]
-    if not any(r["params"] for r in rows):
-        short = [{k: v for k, v in r.items() if k != "params"} for r in short]
-    result(ctx, rows, table(short))
+    empty = {c for c in ("params", "published_to", "commit_sha") if not any(r[c] for r in rows)}
+    result(ctx, rows, table([{k: v for k, v in r.items() if k not in empty} for r in short]))
 
 
 def diff(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,16 +124,20 @@ def preload(store: Store, names: Iterable[str], at: Snapshot) -> None:
 
 
 def choose(
-    store: Store, recipe: Recipe, split: str, at: Snapshot, params: Mapping[str, object] | None = None
-) -> pa.Table:
-    """Run a recipe for one split; returns trace_id (null for rows without reasoning), example_id, weight.
+    store: Store, recipe: Recipe, splits: Iterable[str], at: Snapshot, params: Mapping[str, object] | None = None
+) -> dict[str, pa.Table]:
+    """Run a recipe for each of these splits; returns trace_id (null for rows without reasoning), example_id, weight.
 
     Raises:
         RecipeError: it does not run, selects nothing, the same row twice, or a row that no dataset may hold.
     """
-    given = {**values(recipe, params), GIVEN: split}
+    given = values(recipe, params)
     _check_used(recipe)
-    found = _asked(store, recipe, at, given)
+    asked = _asked(store, recipe, list(splits), at, given)
+    return {split: _chosen(store, recipe, split, at, found) for split, found in asked.items()}
+
+
+def _chosen(store: Store, recipe: Recipe, split: str, at: Snapshot, found: pa.Table) -> pa.Table:
     key = next((c for c in ("trace_id", "example_id") if c in found.column_names), None)
     if key is None:
         returned = ", ".join(found.column_names)
@@ -158,13 +163,15 @@ def _check_used(recipe: Recipe) -> None:
             raise RecipeError(f"{recipe.place}:{p.line}: ${p.name} is declared and never used")
 
 
-def _asked(store: Store, recipe: Recipe, at: Snapshot, given: Mapping[str, object]) -> pa.Table:
-    """Return what a recipe returns, which must be the same when it is asked again."""
-    split = str(given[GIVEN])
+def _asked(
+    store: Store, recipe: Recipe, splits: list[str], at: Snapshot, given: Mapping[str, object]
+) -> dict[str, pa.Table]:
+    """Return what a recipe returns for each split, which must be the same when it is asked again."""
     try:
         if recipe.own:
-            return answer_recipe(store, recipe.sql, given, split, at, SECONDS)
-        return candidates.answered(store, recipe.sql, given, split, at, SECONDS)  # what is shipped is known to end
+            return answer_recipe(store, recipe.sql, given, splits, at, SECONDS)
+        answered = partial(candidates.answered, store, recipe.sql)  # what is shipped is known to end
+        return {split: answered({**given, GIVEN: split}, split, at, SECONDS) for split in splits}
     except Unsteady as e:
         said = f"{e.said}; instead of random() or LIMIT without ORDER BY, order by sha256(trace_id)"
         raise at_clause(recipe.place, recipe.sql, said, "FROM", "ORDER", "LIMIT") from e

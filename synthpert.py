@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 MAKING, LOOKING, SELECTING = (f"curation.commands.{room}" for room in ("making", "looking", "selecting"))
+EXCHANGING = "curation.commands.exchanging"
+PUBLISHING = "curation.commands.publishing"
 ANNOTATION, TRAINING = "annotation.commands", "training.commands"
 PREDICTING, RULING, SCORING = (f"eval.commands.{room}" for room in ("predicting", "ruling", "scoring"))
 
@@ -44,6 +47,14 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "diff": (SELECTING, "Tell what differs between two versions, and for each row what decided."),
         "rebuild": (SELECTING, "Write a version again from the store as it was, and prove that it is the same."),
     },
+    "Exchange traces": {
+        "import": (EXCHANGING, "Bring traces that were made elsewhere into the store."),
+        "export": (EXCHANGING, "Write a side of a dataset as a file that other trainers and tools read."),
+    },
+    "Publish": {
+        "publish": (PUBLISHING, "Publish a version to the Hub, in one commit with one tag."),
+        "fetch": (PUBLISHING, "Fetch a version from the Hub into a folder, checked against its manifest."),
+    },
     "Ask experts": {
         "annotate clauses": (ANNOTATION, "Print the clauses of one trace, which experts judge one by one."),
         "annotate push": (ANNOTATION, "Draw clauses for a round of review and send them to an Argilla server."),
@@ -63,6 +74,7 @@ PANELS: dict[str, dict[str, tuple[str, str]]] = {
         "render": (TRAINING, "Print the tokens that rows of a dataset are trained on, as text in two colours."),
         "train": (TRAINING, "Train a LoRA adapter on a dataset; the same command goes on where a stopped one was."),
         "merge": (TRAINING, "Merge an adapter into its base model, and prove that it answers as before."),
+        "publish-model": (TRAINING, "Publish a trained adapter, or a merged model, to the Hub in one commit."),
     },
     "Score": {
         "predict": (PREDICTING, "Ask a model about a side of a dataset."),
@@ -80,6 +92,12 @@ VERBS = {verb: target for verbs in PANELS.values() for verb, target in verbs.ite
 GROUPS = {"annotate": "Have experts judge what traces say, clause by clause."}
 
 
+def function(verb: str) -> Any:
+    """Return the function behind a verb; its room is imported. A verb that is a word of Python's has `_` after it."""
+    name = verb.split()[-1].replace("-", "_")
+    return getattr(import_module(VERBS[verb][0]), f"{name}_" if iskeyword(name) else name)
+
+
 class LazyGroup(TyperGroup):
     """Lists the verbs of PANELS; imports a verb's module only when it is run."""
 
@@ -89,9 +107,8 @@ class LazyGroup(TyperGroup):
         verb = f"{ctx.info_name} {name}" if ctx.parent else name
         if stub is None or name is None or verb not in VERBS:  # completion asks for unknown names; a group is no stub
             return name, stub, rest
-        command = getattr(import_module(VERBS[verb][0]), name)
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        one.command(name)(command)
+        one.command(name)(function(verb))
         return name, typer.main.get_command(one), rest
 
 

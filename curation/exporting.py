@@ -107,6 +107,8 @@ def _write(to: IO[bytes], dataset: Published, form: Format, split: str, side: st
 
 def _to_file(out: Path, dataset: Published, form: Format, split: str, side: str) -> tuple[int, bool]:
     """Write beside the file and move it into place when it is whole; returns how many rows, and whether it is new."""
+    if not out.name:
+        raise BadInput(f"--output {out}: this is no file; name one")
     partial = out.with_name(f".{out.name}.partial")
     try:
         with open(partial, "wb") as to:

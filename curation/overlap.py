@@ -12,7 +12,7 @@ from typing import Any
 
 from curation.asking.engine import Asked, find_provider
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import How, Stage, ask_stages
+from curation.asking.stage import How, Stage, ask_stages, lately
 from curation.grades import Opinion, read_grades, valid_traces
 from curation.prompting import load
 from curation.runs import run
@@ -65,7 +65,7 @@ def generate_and_grade(
     ]
     with ExitStack() as stack:
         runs = [stack.enter_context(run(store, command, args)) for command, args in given]
-        read = partial(read_grades, store)
+        read = lately(partial(read_grades, store))
         grades = Stage("grade", critic, feed.requests, traces.total, read=read, tally="graded")
         stages = [stage._replace(run_id=this.id) for stage, this in zip((traces, grades), runs, strict=True)]
         try:
@@ -93,15 +93,17 @@ class Feed:
     ) -> None:
         self.store, self.opinion = store, opinion
         self.wanted = (selection, approach, correct_only, rehearsed)
+        self.read = lately(partial(read_traces, store))
         self.since: datetime | None = None
         self.seen: set[str] = set()
         self.waiting: deque[Request] = deque()
         self.closed = False
+        read_traces(store)
         self.more()  # of what earlier runs made
 
     def more(self) -> None:
         """Read the answers that have come, and take up the traces that are new."""
-        read_traces(self.store)
+        self.read()
         found = valid_traces(self.store, *self.wanted, since=self.since)
         for request in self.opinion.asked(found):
             if request.subject_id not in self.seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from curation.asking.engine import Asked, find_provider
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import How, Stage, ask_stage, read_answers
+from curation.asking.stage import How, Stage, ask_stage, lately, read_answers
 from curation.prompting import Prompt, load
 from curation.reading import PARSER, is_valid, read_trace
 from curation.runs import run
@@ -69,7 +70,7 @@ def prepare(
     prompt = load(approach, prompts)
     chosen = select(store, selection)
     questions = partial(requests, chosen, prompt, approach, samples)
-    read = partial(read_traces, store)
+    read = lately(partial(read_traces, store))
     return Stage("generate", find_provider(target), questions, chosen.num_rows * samples, read=read, tally="accepted")
 
 
@@ -96,9 +97,13 @@ def requests(
                 yield Request("generate", example["example_id"], prompt, messages, sample, outcome)
 
 
-def read_traces(store: Store) -> int:
-    """Read the answers that no trace was read from yet, as after a kill or with a new reader; returns how many."""
-    return read_answers(store, "generate", "traces", f"(FROM raw.traces WHERE parser = '{PARSER}')", _trace)
+def read_traces(store: Store, since: datetime | None = None) -> int:
+    """Read the answers that no trace was read from yet, as after a kill or with a new reader; returns how many.
+
+    `since` leaves out those that came before.
+    """
+    already = f"(FROM raw.traces WHERE parser = '{PARSER}')"
+    return read_answers(store, "generate", "traces", already, _trace, since)
 
 
 def _trace(response: dict[str, Any]) -> dict[str, Any]:

@@ -556,3 +556,35 @@ def test_a_critic_is_asked_about_what_was_being_read_as_the_generator_ended(stor
         how = How(quiet=True, concurrency=4)
         made, graded = overlap.generate_and_grade(store, Selection(limit=36), endpoint("m"), endpoint("c"), how=how)
     assert made.answered == graded.answered == 36
+
+
+@pytest.mark.parametrize("where", ["models", "chat"])
+def test_a_key_that_a_redirect_repeats_is_not_told(store, monkeypatch, where):
+    from curation.asking.replies import Raw
+
+    async def onward(wire, *body):
+        return Raw(302, {"location": f"http://elsewhere/?k={KEY}"}, b"")
+
+    monkeypatch.setattr("curation.asking.direct.Direct." + {"models": "models", "chat": "post"}[where], onward)
+    with peer(lambda n, body: (200, GOOD, {})) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        with pytest.raises(EndpointError, match="elsewhere") as e:
+            generate(store, Selection(limit=1), endpoint("m"), how=QUIET)
+    assert KEY not in str(e.value)
+
+
+def test_a_small_answer_that_unpacks_to_a_large_one_is_read_to_the_bound(store, against, monkeypatch):
+    import gzip
+
+    monkeypatch.setattr("curation.asking.direct.LARGEST", 2**20)
+    monkeypatch.setattr("curation.asking.replies.LARGEST", 2**20)
+    packed = gzip.compress(b" " * 2**24)
+    done, _ = against(store, (200, packed, {"Content-Encoding": "gzip"}))
+    assert (done.failed, done.failures) == (1, {"too_large": 1})
+
+
+def test_more_cached_tokens_than_there_are_cost_nothing_below_nothing():
+    from curation.asking.replies import usd
+
+    priced = endpoint("m", keyless=True)._replace(price={"input": 1.0, "cached": 0.1, "output": 2.0})
+    assert usd({"tokens_in": 10, "tokens_out": 0, "tokens_cached": 10**12}, priced) == 1e-6

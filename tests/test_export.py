@@ -222,3 +222,9 @@ def test_memory_is_that_of_a_batch(dataset):
     batches = list(open_dataset(str(dataset)).batches("default", "test"))
     assert len(batches) > 1 and max(b.num_rows for b in batches) <= 500
     assert sum(b.num_rows for b in batches) == len(rows(dataset, "test"))
+
+
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_an_output_that_has_no_name_is_one_line(dataset, out):
+    with pytest.raises(BadInput, match="no file"):
+        export(str(dataset), kind="csv", out=Path(out))

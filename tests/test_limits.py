@@ -176,3 +176,12 @@ def test_what_is_given_up_holds_no_place(clock):
     send(limits)
     limits.came(None)
     assert limits.delay(1) == 0
+
+
+@pytest.mark.parametrize("what", [("100", "0", "inf"), ("100", "0", "9" * 400 + "s"), ("100", "-inf", "1s")])
+@pytest.mark.parametrize("failure", [None, "rate_limit"])
+def test_limits_that_no_number_holds_end_no_run(clock, what, failure):
+    limits = Limits(4, clock=clock)
+    send(limits)
+    limits.came(came(failure=failure, **said(*what)))
+    assert limits.delay(10) < 600

@@ -282,3 +282,22 @@ def test_a_store_from_before_a_description_was_reworded(empty, monkeypatch):
     assert empty.rows("SELECT count(*) AS n FROM raw.grades") == [{"n": 2}]
     kept = DeltaTable(f"{empty.place}/grades").schema().fields[1].metadata
     assert kept == {"description": made.field(1).metadata[b"description"].decode()}
+
+
+def test_what_did_not_reach_the_table_stays_in_the_journal(empty, monkeypatch):
+    """As on a full disk: the answers are paid for."""
+    from curation.asking import journal as journals
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    journal = Journal(empty, "run")
+    journal.write({"request_id": "r", "attempt": 1, "stage": "generate", "text": "paid for"})
+    monkeypatch.setattr(journals, "_absorb", full)
+    for end in (journal.absorb, journal.close):
+        with pytest.raises(OSError, match="No space"):
+            end()
+    monkeypatch.undo()
+    assert b"paid for" in journal.file.read_bytes()
+    assert journals.settle(empty) == ["run"]
+    assert empty.rows("SELECT text FROM responses") == [{"text": "paid for"}]

@@ -74,7 +74,8 @@ def _proxy(url: str) -> str | None:
 
 async def _body(reply: aiohttp.ClientResponse) -> bytes:
     """Return a body, or its beginning where it is larger than any answer."""
-    if (reply.content_length or LARGEST) < LARGEST:
+    # the length is that of what is sent: a megabyte of gzip may be a gigabyte
+    if (reply.content_length or LARGEST) < LARGEST and "Content-Encoding" not in reply.headers:
         return await reply.read()
     found = bytearray()
     async for part in reply.content.iter_any():

@@ -200,7 +200,7 @@ class Work:
             self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
         elif reply.failure in PASSING and job.attempt < TRIES and (reply.wait or 0.0) <= LONGEST_WAIT:
             pause = min(LONGEST_PAUSE, PAUSE * 2**job.attempt) * random.uniform(0.5, 1.0)
-            self.jobs.again(job, pause if reply.wait is None else reply.wait)
+            self.jobs.again(job, max(pause, reply.wait or 0.0))  # Retry-After: 0 says nothing of who else asks
         else:  # the next run may ask again what may pass
             self.count.give_up(reply.failure)
 

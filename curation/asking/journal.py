@@ -87,16 +87,18 @@ class Journal:
         self.sync()  # Delta never does: what the table names must be on the disk somewhere
         if not (lines := self.pending):
             return 0
-        self.pending -= lines
         absorbed = _absorb(self.store, self.file)
+        self.pending -= lines  # not before: what did not reach the table stays in the file
         pa.default_memory_pool().release_unused()  # the next time is some seconds away, and others allocate too
         return absorbed
 
     def close(self) -> None:
         """Absorb the rest and remove the file; the table is on the disk by then."""
-        self.absorb()
-        _forget(self.store, self.file, self.began)
-        self._out.close()
+        try:
+            self.absorb()
+            _forget(self.store, self.file, self.began)
+        finally:
+            self._out.close()
 
 
 class Neighbours:

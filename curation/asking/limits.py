@@ -9,6 +9,7 @@ answers (additive increase, multiplicative decrease, as TCP does it: Chiu and Ja
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import time
@@ -125,7 +126,7 @@ class Limits:
             limit, left = (float(headers[f"x-ratelimit-{what}-{name}"]) for what in ("limit", "remaining"))
         except (KeyError, ValueError):
             return None
-        if limit > 0:
+        if limit >= 1 and math.isfinite(limit) and math.isfinite(left):
             self.buckets[name].told(limit, left, _span(headers.get(f"x-ratelimit-reset-{name}")))
         return left
 
@@ -167,10 +168,9 @@ def _span(text: str | None) -> float | None:
     """Return seconds of a duration such as 1s, 6m0s, 120ms, or a plain number of seconds."""
     if not text:
         return None
-    found = SPAN.findall(text)
-    if found:
-        return sum(float(n) * SECONDS[unit] for n, unit in found)
     try:
-        return max(0.0, float(text))
+        found = SPAN.findall(text)
+        seconds = sum(float(n) * SECONDS[unit] for n, unit in found) if found else max(0.0, float(text))
     except ValueError:
         return None
+    return seconds if math.isfinite(seconds) else None

@@ -83,7 +83,7 @@ def usd(columns: Mapping[str, Any], endpoint: Endpoint) -> float | None:
     price, tokens_in, tokens_out = endpoint.price, columns.get("tokens_in"), columns.get("tokens_out")
     if tokens_in is None or tokens_out is None or not {"input", "output"} <= price.keys():
         return None
-    cached = columns.get("tokens_cached") or 0
+    cached = min(columns.get("tokens_cached") or 0, tokens_in)  # more would be a cost below nothing
     paid = (tokens_in - cached) * price["input"] + cached * price.get("cached", price["input"])
     return (paid + tokens_out * price["output"]) / 1e6
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -18,11 +19,12 @@ from curation.asking.progress import Part, View, tally
 from curation.asking.replies import FATAL, PASSING
 from curation.asking.requests import Endpoint, Request
 from curation.config import model_settings
-from curation.schema import TABLES
+from curation.schema import TABLES, now
 from curation.selection import query
 from curation.store import Store
 
 READ_AT_ONCE, SLICE = 5_000, 500  # responses
+MARGIN = timedelta(minutes=2)  # an answer's time is that of its coming; to the table it comes up to 15 seconds later
 
 
 class Ask(Protocol):
@@ -144,8 +146,27 @@ def limits_of(endpoint: Endpoint) -> Given:
     return Given(settings.get("requests_per_minute"), settings.get("tokens_per_minute"))
 
 
+def lately(read: Callable[..., int]) -> Callable[[], int]:
+    """Return a reader of answers that looks at those alone that came since it looked last, or since now."""
+    since = now()
+
+    def go() -> int:
+        nonlocal since
+        began = now()
+        done = read(since=since - MARGIN)
+        since = began
+        return done
+
+    return go
+
+
 def read_answers(
-    store: Store, stage: str, table: str, already: str, row: Callable[[dict[str, Any]], dict[str, Any]]
+    store: Store,
+    stage: str,
+    table: str,
+    already: str,
+    row: Callable[[dict[str, Any]], dict[str, Any]],
+    since: datetime | None = None,
 ) -> int:
     """Read the answers of a stage that were not read yet, as after a kill, into a table; returns how many.
 
@@ -155,11 +176,12 @@ def read_answers(
         table: where the rows go.
         already: SQL of a relation whose request_ids are read.
         row: makes a row of a response.
+        since: only answers that came since then.
     """
     sql = query("unread_responses").replace("{read_already}", already)
 
     def unread(number: int) -> tuple[pa.Table, int]:
-        found = store.sql(sql, {"stage": stage, "most": READ_AT_ONCE})
+        found = store.sql(sql, {"stage": stage, "most": READ_AT_ONCE, "since": since})
         # a few hundred at a time: as Python's objects they take several times the memory
         parts = (to_rows(found.slice(start, SLICE)) for start in range(0, found.num_rows, SLICE))
         schema = TABLES[table].schema

@@ -97,7 +97,7 @@ async def identify(wire: Wire, endpoint: Endpoint) -> Endpoint:
     if raw.status == 401:
         raise EndpointError(f"{endpoint.base_url} refuses the key (HTTP {raw.status})")
     if raw.status in REDIRECTS:
-        raise EndpointError(f"{endpoint.base_url}: {elsewhere(raw)}")
+        raise EndpointError(f"{endpoint.base_url}: {endpoint.hidden(elsewhere(raw))}")
     rehearsed = raw.status == 200 and "synthpert-rehearsal" in _owners(raw)
     return endpoint._replace(provider=REHEARSAL, price={}) if rehearsed else endpoint
 

@@ -92,12 +92,24 @@ def _check(ref: str, revision: str, manifest: dict[str, Any] | None) -> dict[str
     if manifest is None:
         raise HubError(f"{ref}: holds no {MANIFEST} of a version, as `synthpert publish` writes it")
     name, version, files = manifest["name"], manifest["version"], manifest["files"]
-    sound = NAME.fullmatch(str(name)) and isinstance(files, dict)
-    if not sound or any(PurePosixPath(f).is_absolute() or {"..", ".cache"} & {*f.split("/")} for f in files):
+    sound = NAME.fullmatch(str(name)) and isinstance(files, dict) and isinstance(manifest["row_hash"], str)
+    if (
+        not sound
+        or not _counted(manifest["rows"])
+        or any(PurePosixPath(f).is_absolute() or {"..", ".cache"} & {*f.split("/")} for f in files)
+    ):
         raise HubError(f"{ref}: its {MANIFEST} names what no version is called; nothing was fetched")
     if re.fullmatch(f"v{VERSION.pattern}", revision) and revision != f"v{version}":
         raise HubError(f"{ref}: the tag stands on {name} {version}: somebody moved it; nothing was fetched")
     return manifest
+
+
+def _counted(rows: Any) -> bool:
+    """Tell whether these are the counts of a manifest: a split, a side and a number each."""
+    kinds = {"split": str, "side": str, "n": int}
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and all(isinstance(row.get(key), kind) for key, kind in kinds.items()) for row in rows
+    )
 
 
 def _download(api: HfApi, repo: str, sha: str, files: list[str], partial: Path, say: Say) -> None:

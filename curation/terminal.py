@@ -28,7 +28,7 @@ class Block:
         # a terminal that was made narrower has wrapped what stood there, and is asked for its size each time
         above = min(sum(max(1, -(-n // size.columns)) for n in self.drawn), size.lines - 1)
         # a line as wide as the terminal would have its last sign wiped; one as high would be scrolled out of reach
-        shown = [line[: max(size.columns - 1, 1)] for line in lines[: max(size.lines - 1, 1)]]
+        shown = [_cut(line, max(size.columns - 1, 1)) for line in lines[: max(size.lines - 1, 1)]]
         self.drawn = [len(line) for line in shown]
         start = f"\r\x1b[{above}A" if above else "\r"
         # in one piece, each line over the old one: nothing flickers
@@ -40,6 +40,11 @@ class Block:
             return line
         line = re.sub(r"^\S+", rf"{NAME}\g<0>{PLAIN}", line)
         return re.sub(r"[\d,]+ failed.*", rf"{ALARM}\g<0>{PLAIN}", line)
+
+
+def _cut(line: str, width: int) -> str:
+    """Return what fits of a line; an ellipsis says that more was said, so that half a number is not taken for one."""
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def can_redraw(out: TextIO) -> bool:

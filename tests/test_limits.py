@@ -116,6 +116,21 @@ def test_refusals_without_a_word_cut_the_number_in_flight_once_an_answer(clock):
     assert 15 <= limits.window <= 16
 
 
+def test_one_at_a_time_that_is_too_much_waits_ever_longer(clock):
+    limits, waits = Limits(4, clock=clock), []
+    for _ in range(30):
+        clock.now += limits.delay(1) or 0.0
+        send(limits)
+        clock.now += 0.01
+        limits.came(came(failure="rate_limit", retry_after="0"), again=True)
+        waits.append(limits.delay(1))
+    assert max(waits) == 60
+    clock.now += 60
+    send(limits)
+    limits.came(came())
+    assert limits.storm == 0
+
+
 def test_it_grows_again_by_one_a_round(clock):
     limits = Limits(64, clock=clock)
     for _ in range(3):

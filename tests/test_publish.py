@@ -19,6 +19,7 @@ from curation.rebuild import rebuild
 from curation.versions import build
 
 REPO = "org/traces"
+LEARNED = {("default", "train"), ("default", "validation")}
 
 
 @pytest.fixture
@@ -166,6 +167,11 @@ def test_build_publish_change_publish_again_fetch_and_load_both(mine, remote, ru
         assert manifest["version"] == version
         n = {r["side"]: str(r["n"]) for r in manifest["rows"] if r["split"] == "rpe1_holdout"}
         counts.append(" ".join([f"v{version}", n["train"], n["validation"], n["test"]]))
+    rows = mine.rows("SELECT version, count(*) AS n FROM members GROUP BY version ORDER BY version")
+    assert [r["version"] for r in rows] == ["1.0.0", "1.1.0"], "a version that was published has its rows still"
+    card = Path("fetched-1.1.0", "README.md").read_text()
+    was = sum(r["n"] for r in folders.read(Path("fetched-1.0.0"))["rows"] if (r["split"], r["side"]) in LEARNED)
+    assert re.search(rf"^\| default \| {was:,} \|", card, re.M), "the changelog counts what was before"
     default = next(r["n"] for r in folders.read(Path("fetched-1.0.0"))["rows"] if r["split"] == "default")
     read = subprocess.run([sys.executable, "-c", blocks("python") + CHECK], capture_output=True, text=True, env=env)
     assert read.returncode == 0, read.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
@@ -25,7 +26,7 @@ from curation.asking.limits import Given, Limits
 from curation.asking.replies import FATAL, PASSING, Reply
 from curation.asking.requests import Endpoint, Request
 from curation.asking.transport import Wire
-from curation.errors import EndpointError
+from curation.errors import BadInput, EndpointError
 
 T = TypeVar("T")
 TRIES = 6  # of one request within a run
@@ -35,6 +36,7 @@ LAST_WORDS = 0.5  # seconds for what is in flight, where going on makes no sense
 SYNC_EVERY, ABSORB_ROWS = 1.0, 5_000  # seconds, rows
 LEARN_OFTEN = 4  # times between two syncs, what other runs were answered is looked up
 ABSORB_FIRST, ABSORB_EVERY = 2.0, 15.0  # seconds; doubled from the first to the second
+SPARE_FILES = 200  # beside the connections: the store's own, and those of libraries
 LOOK_AGAIN = 1.0  # seconds, where another model's requests hold the budget
 
 
@@ -161,7 +163,9 @@ class Work:
         most = self.budget.most(self.endpoint, job.request)
         while not self.stop.is_set():
             early, delay = job.due - time.monotonic(), self.limits.delay(tokens)
-            if early > 0 or delay:
+            if (delay or 0.0) > LONGEST_WAIT:
+                self.halt(f"{self.endpoint.provider} asks to wait {min(delay or 0.0, 1e9):,.0f} s")
+            elif early > 0 or delay:
                 await self.rest(max(early, delay or 0.0))
             elif delay is None:
                 await self.turn(None)
@@ -183,7 +187,7 @@ class Work:
             reply = await transport.send(wire, self.endpoint, job.request, self.timeout)
             self.keep_line(job.request.row(job.id, self.endpoint, job.attempt) | reply.columns)
         finally:
-            self.limits.came(reply)
+            self.limits.came(reply, again=job.attempt > 1)
             self.budget.settle(most, reply)
             self.wake()
         self.follow(job, reply)
@@ -299,6 +303,7 @@ def ask_all(works: list[Work]) -> list[Asked]:
     """
     for work in works:
         work.budget.check(work.endpoint)
+    _check_files(sum(work.concurrency for work in works))
     try:
         run_async(_together(works))
     finally:
@@ -307,6 +312,21 @@ def ask_all(works: list[Work]) -> list[Asked]:
     if fatal := [work.fatal for work in works if work.fatal]:
         raise EndpointError(fatal[0])
     return [work.total() for work in works]
+
+
+def _check_files(connections: int) -> None:
+    """Have the system let this process open a file for each connection.
+
+    Raises:
+        BadInput: it does not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            most = max(hard - SPARE_FILES, 1)
+            raise BadInput(f"--concurrency: this process may open {hard} files (ulimit -Hn), so {most} at most")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def ask(requests: Iterable[Request], endpoint: Endpoint, journal: Journal, **how: Any) -> Asked:

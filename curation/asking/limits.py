@@ -22,6 +22,7 @@ from curation.asking.replies import Reply
 CUT, LEAST = 0.5, 1.0  # what is left of the number in flight after a cut; never less than one
 CROWDED = 4.0  # an answer's token takes so many times as long as at best: the server queues what it is sent
 ENOUGH = 20  # answers before a median says something
+FIRST_CLOSED, LONGEST_CLOSED = 0.5, 60.0  # seconds to send nothing, doubled each time, where one at a time is too much
 OVERLOADED = {503, 529}  # statuses by which a server says that it is sent too much; other errors are its own affair
 STRAINED, FEW = 0.05, 3  # share of the latest replies that show it, and how many at least
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -83,6 +84,7 @@ class Limits:
         self.window = float(most)  # requests that may be in flight
         self.in_flight = 0
         self.buckets = {name: Bucket(getattr(given, name), clock) for name in RATES}
+        self.storm = 0  # times that one request at a time was too fast
         self.closed_until = 0.0  # by this clock: the server's whole budget is gone until then
         self.cut_at = -float("inf")
         self.pace: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
@@ -103,8 +105,11 @@ class Limits:
         self.buckets["requests"].take(1)
         self.buckets["tokens"].take(tokens)
 
-    def came(self, reply: Reply | None) -> None:
-        """Learn from what came back, whatever it is; without a reply it was given up."""
+    def came(self, reply: Reply | None, *, again: bool = False) -> None:
+        """Learn from what came back, whatever it is; without a reply it was given up.
+
+        `again` says that its request had been tried before.
+        """
         self.in_flight -= 1
         if reply is None:
             return
@@ -114,9 +119,11 @@ class Limits:
         if refused and gone:
             self._close(gone, reply)
         wordless = refused and reply.wait is None and all(left is None for left in said.values())
+        wordless = wordless or (refused and again)  # it has waited as it was told, and that was not enough
         over = reply.failure == "timeout" or reply.columns.get("http_status") in OVERLOADED
         self.strain.append(wordless or over)
         if reply.failure is None:
+            self.storm = 0
             self._answered(reply)
         if self._strained() or self._crowded():
             self._cut()
@@ -157,6 +164,9 @@ class Limits:
     def _cut(self) -> None:
         """Cut the number in flight, once in the time of an answer: what is in flight knows nothing of the cut yet."""
         now = self.clock()
+        if self.window <= LEAST:  # one at a time is still too fast
+            self.storm += 1
+            self.closed_until = max(self.closed_until, now + min(LONGEST_CLOSED, 2.0**self.storm * FIRST_CLOSED))
         if now - self.cut_at > max(self.seconds, 0.1):
             self.cut_at = now
             self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)

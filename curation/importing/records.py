@@ -54,7 +54,8 @@ def _csv(file: Path, name: str) -> Iterator[Record]:
             header = _header(name, next(rows, []))
             own, line = header.keys() >= OWN, rows.line_num + 1
             for number, cells in enumerate(rows, 1):
-                yield _cells(number, line, list(header), cells, own)
+                if cells:  # a blank line, as spreadsheets leave them, is no row
+                    yield _cells(number, line, list(header), cells, own)
                 line = rows.line_num + 1
         except csv.Error as e:
             raise BadInput.at(name, f"no CSV ({e})", "cells whose quotes are closed", line=rows.line_num) from e

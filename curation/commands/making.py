@@ -114,8 +114,6 @@ def generate(
 
     Example: synthpert generate --split default --fraction 0.15 --model o4-mini --budget-usd 50 --grade o4-mini
     """
-    from curation.asking.requests import endpoint
-    from curation.overlap import generate_and_grade
     from curation.traces import generate as work
 
     more = {"approach": _approach(approach), "samples": samples, "prompts": prompts, "how": how}
@@ -123,6 +121,9 @@ def generate(
         if correct_only:
             raise BadInput("--correct-only: with --grade alone; every trace is kept")
         return _asked(ctx, "traces", work(open_store(ctx), chosen, target, **more), "synthpert grade --model MODEL")
+    from curation.asking.requests import endpoint
+    from curation.overlap import generate_and_grade
+
     critic = endpoint(grade)
     made, graded = generate_and_grade(open_store(ctx), chosen, target, critic, correct_only=correct_only, **more)
     text = f"traces: {_count(made)}\ngrades: {_count(graded)}"

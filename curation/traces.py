@@ -51,13 +51,13 @@ def generate(
     Source: the paper's section 3.2; `control` is this project's own, to test critics with.
     """
     args = {**selection.given(), "approach": approach, **target.given(samples, prompts)}
-    stage = prepare(store, selection, target, approach, samples, prompts)
+    stage, began = prepare(store, selection, target, approach, samples, prompts), now()
     with run(store, "generate", args) as this:
         try:
             done = ask_stage(store, stage._replace(run_id=this.id), how)
             this.stopped = done.stopped is not None
-            if done.cached:
-                read_traces(store)  # of answers that a killed run left, or that a new reader has not read
+            # all, where a killed run may have left some, or a new reader has not read them; else what came in this run
+            read_traces(store, None if done.cached else began)
             return done
         finally:
             store.compact()

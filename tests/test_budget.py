@@ -55,6 +55,7 @@ def test_what_a_request_costs_at_most_is_reserved_and_then_settled():
     [
         (target({}, max_tokens=5), "the price of m at 127.0.0.1:1 is unknown"),
         (target(), "nothing bounds an answer of m"),
+        (target(max_tokens=-5), "nothing bounds an answer of m"),
     ],
 )
 def test_a_budget_that_could_not_be_kept_is_refused(model, words):

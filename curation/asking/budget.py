@@ -87,7 +87,8 @@ class Budget:
 
 def _longest(endpoint: Endpoint) -> int | None:
     """Return how many tokens an answer has at most; None if nothing bounds it."""
-    given = [endpoint.params[name] for name in LIMITS if isinstance(endpoint.params.get(name), int)]
-    n = endpoint.params.get("n")
+    given = [n for name in LIMITS if isinstance(n := endpoint.params.get(name), int) and n > 0]
+    answers = endpoint.params.get("n", 1)
     bound = given[0] if given else endpoint.price.get("max_output")
-    return None if bound is None else int(bound) * (n if isinstance(n, int) else 1)
+    # a number below one bounds nothing: taken as it is, it would make room in the budget
+    return None if bound is None else int(bound) * (max(answers, 1) if isinstance(answers, int) else 1)

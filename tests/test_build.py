@@ -347,7 +347,7 @@ def test_the_card_says_what_a_reader_must_know(own, tmp_path):
         "# d 1.0.0", "m@", load("critic").hash, load("explain").hash, load("standard").hash, "CC0-1.0",
         "synthpert ingest PATH", "synthpert generate --split default --per-label 150 --approach explain --model m",
         "synthpert grade --split default --per-label 150 --model m",
-        "synthpert rebuild d@1.0.0",
+        "synthpert rebuild d@1.0.0", "synthpert build excellent --name d --version 1.0.0",
         recipes.load("excellent").sql.strip(), "terms of whoever served the generator", "## Intended use and limits",
         "asked | answered",
         "The benchmark is made up, and a scripted model",

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from curation.asking.engine import Asked, find_provider
 from curation.asking.journal import settle
+from curation.asking.reader import Reader
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import How, Stage, ask_stage, lately, read_answers
+from curation.asking.stage import How, Stage, ask_stage
 from curation.prompting import Prompt, fill, load
 from curation.reading import read_grade
 from curation.runs import run
@@ -64,7 +65,7 @@ def grade(
     stage = Stage("grade", target, partial(opinion.asked, traces), traces.num_rows * samples, tally="graded")
     with run(store, "grade", args) as this:
         try:
-            done = ask_stage(store, stage._replace(run_id=this.id, read=lately(partial(read_grades, store))), how)
+            done = ask_stage(store, stage._replace(run_id=this.id, read=GRADES.follow(store)), how)
             this.stopped = done.stopped is not None
             return done
         finally:
@@ -106,9 +107,9 @@ def valid_traces(
     return store.sql(sql, selection.params(store) | given)
 
 
-def read_grades(store: Store, since: datetime | None = None) -> int:
-    """Read the critics' answers that no grade was read from yet, or of those since a time; returns how many."""
-    return read_answers(store, "grade", "grades", "raw.grades", _grade, since)
+def read_grades(store: Store) -> int:
+    """Read the critics' answers that no grade was read from yet, as after a kill; returns how many."""
+    return GRADES.read(store)
 
 
 def _grade(response: dict[str, Any]) -> dict[str, Any]:
@@ -126,3 +127,6 @@ def _grade(response: dict[str, Any]) -> dict[str, Any]:
         "run_id": response["run_id"],
         "created": now(),
     }
+
+
+GRADES = Reader("grade", "grades", "raw.grades", _grade)

@@ -6,20 +6,21 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from curation.asking.engine import Asked, find_provider
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import How, Stage, ask_stages, lately
-from curation.grades import Opinion, read_grades, valid_traces
+from curation.asking.stage import How, Stage, ask_stages
+from curation.grades import GRADES, Opinion, valid_traces
 from curation.prompting import load
 from curation.runs import run
 from curation.schema import REHEARSAL
 from curation.selection import Selection
 from curation.store import Store
-from curation.traces import prepare, read_traces
+from curation.traces import TRACES, prepare
 
 OVERLAP = timedelta(minutes=5)  # a trace's time is that of its reading, and its commit comes a little later
 
@@ -65,14 +66,13 @@ def generate_and_grade(
     ]
     with ExitStack() as stack:
         runs = [stack.enter_context(run(store, command, args)) for command, args in given]
-        read = lately(partial(read_grades, store))
-        grades = Stage("grade", critic, feed.requests, traces.total, read=read, tally="graded")
+        grades = Stage("grade", critic, feed.requests, traces.total, read=GRADES.follow(store), tally="graded")
         stages = [stage._replace(run_id=this.id) for stage, this in zip((traces, grades), runs, strict=True)]
         try:
             made, graded = ask_stages(store, stages, how)
         finally:
-            read_traces(store)
-            read_grades(store)
+            TRACES.read(store)
+            GRADES.read(store)
             store.compact()
         for this, done in zip(runs, (made, graded), strict=True):
             this.stopped = done.stopped is not None
@@ -93,17 +93,21 @@ class Feed:
     ) -> None:
         self.store, self.opinion = store, opinion
         self.wanted = (selection, approach, correct_only, rehearsed)
-        self.read = lately(partial(read_traces, store))
+        self.read = TRACES.follow(store)
         self.since: datetime | None = None
         self.seen: set[str] = set()
         self.waiting: deque[Request] = deque()
         self.closed = False
-        read_traces(store)
-        self.more()  # of what earlier runs made
+        TRACES.read(store)
+        self.take()  # of what earlier runs made
 
-    def more(self) -> None:
+    def more(self, responses: pa.Table) -> None:
         """Read the answers that have come, and take up the traces that are new."""
-        self.read()
+        self.read(responses)
+        self.take()
+
+    def take(self) -> None:
+        """Take up the traces that are new."""
         found = valid_traces(self.store, *self.wanted, since=self.since)
         for request in self.opinion.asked(found):
             if request.subject_id not in self.seen:

@@ -34,6 +34,8 @@ FOREVER = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
+    "delta.checkpointInterval": "10",  # of 100, each commit costs twice the time, and memory that does not come back
+    "delta.dataSkippingNumIndexedCols": "0",  # who reads a table goes by the Parquet files' own statistics
 }
 COMPACT_ABOVE = 200  # files a table
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a Ctrl-C: a RuntimeError

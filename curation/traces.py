@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from curation.asking.engine import Asked, find_provider
+from curation.asking.reader import Reader
 from curation.asking.requests import Endpoint, Request
-from curation.asking.stage import How, Stage, ask_stage, lately, read_answers
+from curation.asking.stage import How, Stage, ask_stage
 from curation.prompting import Prompt, load
 from curation.reading import PARSER, is_valid, read_trace
 from curation.runs import run
@@ -51,13 +51,13 @@ def generate(
     Source: the paper's section 3.2; `control` is this project's own, to test critics with.
     """
     args = {**selection.given(), "approach": approach, **target.given(samples, prompts)}
-    stage, began = prepare(store, selection, target, approach, samples, prompts), now()
+    stage = prepare(store, selection, target, approach, samples, prompts)
     with run(store, "generate", args) as this:
         try:
             done = ask_stage(store, stage._replace(run_id=this.id), how)
             this.stopped = done.stopped is not None
-            # all, where a killed run may have left some, or a new reader has not read them; else what came in this run
-            read_traces(store, None if done.cached else began)
+            if done.cached:  # a killed run may have left some, or a new reader has not read them
+                read_traces(store)
             return done
         finally:
             store.compact()
@@ -70,8 +70,8 @@ def prepare(
     prompt = load(approach, prompts)
     chosen = select(store, selection)
     questions = partial(requests, chosen, prompt, approach, samples)
-    read = lately(partial(read_traces, store))
-    return Stage("generate", find_provider(target), questions, chosen.num_rows * samples, read=read, tally="accepted")
+    total = chosen.num_rows * samples
+    return Stage("generate", find_provider(target), questions, total, read=TRACES.follow(store), tally="accepted")
 
 
 def shown_outcome(approach: str, example: dict[str, Any]) -> str | None:
@@ -97,13 +97,9 @@ def requests(
                 yield Request("generate", example["example_id"], prompt, messages, sample, outcome)
 
 
-def read_traces(store: Store, since: datetime | None = None) -> int:
-    """Read the answers that no trace was read from yet, as after a kill or with a new reader; returns how many.
-
-    `since` leaves out those that came before.
-    """
-    already = f"(FROM raw.traces WHERE parser = '{PARSER}')"
-    return read_answers(store, "generate", "traces", already, _trace, since)
+def read_traces(store: Store) -> int:
+    """Read the answers that no trace was read from yet, as after a kill or with a new reader; returns how many."""
+    return TRACES.read(store)
 
 
 def _trace(response: dict[str, Any]) -> dict[str, Any]:
@@ -120,3 +116,6 @@ def _trace(response: dict[str, Any]) -> dict[str, Any]:
         **{k: response[k] for k in ("response_id", "outcome_shown", "provider", "prompt_hash", "sample", "run_id")},
         **{k: getattr(read, k) for k in ("reasoning", "answer", "think", "reason")},
     }
+
+
+TRACES = Reader("generate", "traces", f"(FROM raw.traces WHERE parser = '{PARSER}')", _trace)

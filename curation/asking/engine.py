@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from curation import interrupts
 from curation.asking import transport
 from curation.asking.budget import Budget
@@ -33,7 +35,7 @@ TRIES = 6  # of one request within a run
 PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds; doubled each time, where the server does not say how long
 LONGEST_WAIT = 600.0  # seconds that a server may ask us to wait within a run
 LAST_WORDS = 0.5  # seconds for what is in flight, where going on makes no sense
-SYNC_EVERY, ABSORB_ROWS = 1.0, 5_000  # seconds, rows
+SYNC_EVERY, ABSORB_ROWS = 1.0, 2_000  # seconds, rows
 LEARN_OFTEN = 4  # times between two syncs, what other runs were answered is looked up
 ABSORB_FIRST, ABSORB_EVERY = 2.0, 15.0  # seconds; doubled from the first to the second
 SPARE_FILES = 200  # beside the connections: the store's own, and those of libraries
@@ -78,7 +80,7 @@ class Work:
         given: limits that the user gives.
         budget: what may be spent, shared with others if they are given the same one.
         learn: called now and then; requests that were answered elsewhere meanwhile.
-        absorbed: called after replies have reached the table.
+        absorbed: called with the rows of replies that have reached the table.
         ended: called after the last of them has.
         tell: called each second with the count so far.
     """
@@ -95,7 +97,7 @@ class Work:
         given: Given = Given(),  # noqa: B008 - an immutable tuple
         budget: Budget | None = None,
         learn: Callable[[], set[str]] = set,
-        absorbed: Callable[[], object] = lambda: None,
+        absorbed: Callable[[pa.Table], object] = len,
         ended: Callable[[], object] = lambda: None,
         tell: Callable[[Asked], None] = lambda asked: None,
     ) -> None:
@@ -275,8 +277,7 @@ class Work:
     def absorb(self) -> None:
         """Bring the journal into the table, and have its rows read; one that a cancelled keeper began is waited for."""
         with self.absorbing:
-            if self.journal.absorb():
-                self.absorbed()
+            self.journal.absorb(self.absorbed)
 
     def told(self) -> None:
         """Tell of the count."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -23,8 +24,9 @@ from curation.store import Store
 TABLE = "responses"
 STAGED = ".staged"
 SCHEMA = TABLES[TABLE].schema
+Take = Callable[[pa.Table], object]
 NEEDED = ("request_id", "created", "attempt")  # a row without them is none
-BATCH = 4 * 2**20  # bytes absorbed in one commit: some 1,000 rows
+BATCH = 2 * 2**20  # bytes absorbed in one commit: some 600 rows
 
 
 class Journal:
@@ -82,14 +84,16 @@ class Journal:
         self.flush()
         os.fsync(self._out.fileno())
 
-    def absorb(self) -> int:
-        """Append what was written since the last time to the table; returns how many rows."""
+    def absorb(self, take: Take = len) -> int:
+        """Append what was written since the last time to the table; returns how many rows.
+
+        `take` is given the rows of each commit after it.
+        """
         self.sync()  # Delta never does: what the table names must be on the disk somewhere
         if not (lines := self.pending):
             return 0
-        absorbed = _absorb(self.store, self.file)
+        absorbed = _absorb(self.store, self.file, take)
         self.pending -= lines  # not before: what did not reach the table stays in the file
-        pa.default_memory_pool().release_unused()  # the next time is some seconds away, and others allocate too
         return absorbed
 
     def close(self) -> None:
@@ -141,11 +145,11 @@ def settle(store: Store) -> list[str]:
     return settled
 
 
-def _absorb(store: Store, file: Path) -> int:
-    reached = 0
+def _absorb(store: Store, file: Path, take: Take = len) -> int:
+    reached, rows = 0, empty(SCHEMA)
 
     def lines_since(offset: int) -> tuple[pa.Table, int]:
-        nonlocal reached
+        nonlocal reached, rows
         rows, reached = next_lines(offset)
         return rows, reached
 
@@ -164,6 +168,9 @@ def _absorb(store: Store, file: Path) -> int:
     total, size = 0, file.stat().st_size
     while appended := store.append_once(TABLE, f"journal-{file.stem}", lines_since):
         total += appended
+        take(rows)
+        rows = empty(SCHEMA)
+        pa.default_memory_pool().release_unused()  # others allocate too, until the next time
         if reached >= size:  # the usual case; looking once more would open the table for nothing
             break
     return total

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from curation.arrow import empty, from_rows, to_rows
 from curation.asking.budget import Budget
 from curation.asking.engine import Asked, Work, ask_all
 from curation.asking.jobs import Known
@@ -19,12 +17,8 @@ from curation.asking.progress import Part, View, tally
 from curation.asking.replies import FATAL, PASSING
 from curation.asking.requests import Endpoint, Request
 from curation.config import model_settings
-from curation.schema import TABLES, now
 from curation.selection import query
 from curation.store import Store
-
-READ_AT_ONCE, SLICE = 5_000, 500  # responses
-MARGIN = timedelta(minutes=2)  # an answer's time is that of its coming; to the table it comes up to 15 seconds later
 
 
 class Ask(Protocol):
@@ -58,7 +52,7 @@ class Stage(NamedTuple):
         requests: makes the questions, taken one by one; in a random order if asked to.
         total: how many there are, as far as one knows.
         run_id: the run, once there is one.
-        read: called when answers have reached the table.
+        read: called with the rows of replies that have reached the table.
         ended: called when all answers have.
         tally: what the live view says of the answers that one wants; `tally_NAME.sql` counts what they became.
     """
@@ -68,7 +62,7 @@ class Stage(NamedTuple):
     requests: Callable[[bool], Iterable[Request | None]]
     total: int
     run_id: str = ""
-    read: Callable[[], object] = lambda: None
+    read: Callable[[pa.Table], object] = len
     ended: Callable[[], object] = lambda: None
     tally: str = ""
 
@@ -117,8 +111,8 @@ def _prepared(
     known, neighbours = _known(store, stage.name, how.retry_failed), Neighbours(journal.file)
     known.answered |= neighbours.answered()
 
-    def read() -> None:
-        stage.read()
+    def read(responses: pa.Table) -> None:
+        stage.read(responses)
         if stage.tally and not how.quiet:
             part.tally = tally(store.rows(query(f"tally_{stage.tally}"), {"run": stage.run_id}))
 
@@ -144,55 +138,6 @@ def limits_of(endpoint: Endpoint) -> Given:
     """Return the limits that a model's table in synthpert.toml gives."""
     settings = model_settings(endpoint.model)
     return Given(settings.get("requests_per_minute"), settings.get("tokens_per_minute"))
-
-
-def lately(read: Callable[..., int]) -> Callable[[], int]:
-    """Return a reader of answers that looks at those alone that came since it looked last, or since now."""
-    since = now()
-
-    def go() -> int:
-        nonlocal since
-        began = now()
-        done = read(since=since - MARGIN)
-        since = began
-        return done
-
-    return go
-
-
-def read_answers(
-    store: Store,
-    stage: str,
-    table: str,
-    already: str,
-    row: Callable[[dict[str, Any]], dict[str, Any]],
-    since: datetime | None = None,
-) -> int:
-    """Read the answers of a stage that were not read yet, as after a kill, into a table; returns how many.
-
-    Args:
-        store: the store.
-        stage: the stage whose answers these are.
-        table: where the rows go.
-        already: SQL of a relation whose request_ids are read.
-        row: makes a row of a response.
-        since: only answers that came since then.
-    """
-    sql = query("unread_responses").replace("{read_already}", already)
-
-    def unread(number: int) -> tuple[pa.Table, int]:
-        found = store.sql(sql, {"stage": stage, "most": READ_AT_ONCE, "since": since})
-        # a few hundred at a time: as Python's objects they take several times the memory
-        parts = (to_rows(found.slice(start, SLICE)) for start in range(0, found.num_rows, SLICE))
-        schema = TABLES[table].schema
-        return pa.concat_tables([empty(schema), *(from_rows(map(row, part), schema) for part in parts)]), number + 1
-
-    total = 0
-    while done := store.append_once(table, f"read-{table}", unread):
-        total += done
-        if done < READ_AT_ONCE:
-            break
-    return total
 
 
 def _known(store: Store, stage: str, retry_failed: bool) -> Known:

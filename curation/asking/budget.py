@@ -82,7 +82,11 @@ class Budget:
         """Say what of the budget is used up."""
         if self.requests is not None and self.sent >= self.requests:
             return f"--max-requests {self.requests:,} reached"
-        return f"--budget-usd {self.usd:g}: ${self.spent:.4f} is spent, and the next request may cost more than is left"
+        # at most: of what was given up or cut, nobody knows whether it was billed
+        return (
+            f"--budget-usd {self.usd:g}: at most ${self.spent:.4f} is spent, "
+            "and the next request may cost more than is left"
+        )
 
 
 def _longest(endpoint: Endpoint) -> int | None:

@@ -1,4 +1,4 @@
-"""Plan: what a generate would ask, of whom, and what it would cost. Sends nothing."""
+"""Plan: what a generate would ask, of whom, and what it and a critic would cost. Sends nothing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ ENOUGH = 20  # answers from which the store's own median is taken
 CHARACTERS_A_TOKEN = 4
 
 
+class Grading(NamedTuple):
+    """What a critic would be asked about the traces of a plan, were all of them valid; see `Plan`."""
+
+    requests: int
+    host: str
+    tokens_in: int
+    tokens_out: int
+    usd: float | None
+    hours: float | None
+    measured: bool
+
+
 class Plan(NamedTuple):
     """What would be asked; tokens and dollars are estimates, None where unknown."""
 
@@ -32,6 +44,7 @@ class Plan(NamedTuple):
     hours: float | None  # at this concurrency, if the model has answered here before
     measured: bool  # whether tokens_out rests on this model's own answers
     by: list[dict[str, Any]]  # cell_line, label, n: examples
+    grading: Grading | None = None  # if a critic is named
 
     def __repr__(self) -> str:
         return shown(self)
@@ -46,11 +59,13 @@ def plan(
     samples: int = 1,
     prompts: Path | None = None,
     concurrency: int = 64,
+    critic: Endpoint | None = None,
 ) -> Plan:
     """Count the requests that `generate` with the same options would send, and estimate tokens, dollars and hours.
 
     Prompt tokens are taken as characters / 4. An answer's tokens and seconds are the median of this model's own
-    answers in the store, or 1,000 tokens and no known time where there are fewer than 20.
+    answers in the store, or 1,000 tokens and no known time where there are fewer than 20. With a critic, what it
+    would be asked about these traces is estimated likewise, of a reasoning as long as this model's are, or its answers.
     """
     prompt = load(approach, prompts)
     chosen = select(store, selection)
@@ -63,14 +78,42 @@ def plan(
     return Plan(
         requests=asked,
         known=chosen.num_rows * samples - asked,
-        host=urlsplit(target.base_url).netloc.rpartition("@")[2],
+        host=_host(target),
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         usd=usd({"tokens_in": tokens_in, "tokens_out": tokens_out}, target),
         hours=None if seconds is None else asked * seconds / concurrency / 3600,
         measured=tokens is not None,
         by=by.sort_by([("cell_line", "ascending"), ("label", "ascending")]).to_pylist(),
+        grading=critic and _grading(store, critic, asked, _reasoning(store, target, tokens), prompts, concurrency),
     )
+
+
+def _grading(
+    store: Store, critic: Endpoint, asked: int, characters: float, prompts: Path | None, concurrency: int
+) -> Grading:
+    """Estimate what a critic is asked about so many traces whose reasoning is so long."""
+    prompt, query = load("critic", prompts), load("standard", prompts).user
+    words = len(query) + characters + sum(len(m["content"]) for m in prompt.messages(query="", reasoning=""))
+    tokens, seconds = _median(store, critic, "critic")
+    tokens_in, tokens_out = round(asked * words / CHARACTERS_A_TOKEN), round(asked * (tokens or ASSUMED_TOKENS_OUT))
+    cost = usd({"tokens_in": tokens_in, "tokens_out": tokens_out}, critic)
+    hours = None if seconds is None else asked * seconds / concurrency / 3600
+    return Grading(asked, _host(critic), tokens_in, tokens_out, cost, hours, tokens is not None)
+
+
+def _reasoning(store: Store, target: Endpoint, tokens: float | None) -> float:
+    """Return how many characters the reasoning of a model's trace has, or may have."""
+    (found,) = store.rows(
+        "SELECT median(length(reasoning)) AS characters, count(*) AS n FROM raw.traces "
+        "WHERE valid AND provider = $provider AND generator = $model",
+        {"provider": target.provider, "model": target.model},
+    )
+    return found["characters"] if found["n"] >= ENOUGH else CHARACTERS_A_TOKEN * (tokens or ASSUMED_TOKENS_OUT)
+
+
+def _host(endpoint: Endpoint) -> str:
+    return urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
 
 
 def _count(wanted: Iterable[Request], target: Endpoint, answered: set[str]) -> tuple[int, int]:

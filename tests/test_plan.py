@@ -51,6 +51,27 @@ def test_what_is_answered_is_left_out_and_the_median_of_answers_is_taken(store, 
     assert found.hours is not None and found.hours < 1
 
 
+def test_a_critic_is_planned_as_well_and_measured_once_it_has_answered(store, run, ask_json, monkeypatch):
+    trace = completion("<think>" + "Because. " * 50 + "</think><answer>upregulated</answer>")
+    grade = completion("<reasoning>Fine.</reasoning><evaluation>good</evaluation>")
+    grade["usage"] = {"prompt_tokens": 500, "completion_tokens": 30}
+    Path("synthpert.toml").write_text("[models.c]\nprice = { input = 1.0, output = 2.0 }")
+    answer = lambda n, body: (200, grade if body["model"] == "c" else trace, {})  # noqa: E731
+    with peer(answer) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        before = ask_json("plan", "--model", "m", "--limit", 40, "--grade", "c")["grading"]
+        assert asked == []
+        assert run("generate", "--model", "m", "--limit", 25, "--grade", "c").returncode == 0
+        found = ask_json("plan", "--model", "m", "--limit", 40, "--grade", "c")["grading"]
+        sent = [len("".join(m["content"] for m in a["body"]["messages"])) for a in asked if a["body"]["model"] == "c"]
+        assert "grading: at most 15 requests" in run("plan", "--model", "m", "--limit", 40, "--grade", "c").stdout
+    assert (before["requests"], before["tokens_out"], before["measured"], before["hours"]) == (40, 40_000, False, None)
+    assert (found["requests"], found["tokens_out"], found["measured"]) == (15, 15 * 30, True)
+    assert found["tokens_in"] == pytest.approx(15 * sum(sent) / len(sent) / 4, rel=0.02)
+    assert found["usd"] == pytest.approx((found["tokens_in"] * 1 + found["tokens_out"] * 2) / 1e6)
+    assert ask_json("plan", "--model", "m", "--limit", 40)["grading"] is None
+
+
 def test_prices_are_dated_and_for_their_host_alone(monkeypatch):
     assert prices.as_of() >= "2025-01-01"
     assert endpoint("o4-mini").price == {"input": 1.10, "cached": 0.275, "output": 4.40, "max_output": 100_000}

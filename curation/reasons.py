@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from curation import views
+from curation.arrow import nothing
 from curation.errors import RefusedSQL
 from curation.filters import Condition, Filter
 from curation.locked import ask, locked, locked_tables
 from curation.recipes import SECONDS
+from curation.schema import TABLES
 from curation.selection import SPLITS, query
 from curation.store import Snapshot, Store
-
-if TYPE_CHECKING:
-    import duckdb
 
 OF_TRACES = ("traces", "grades")  # the tables that are read for some traces alone
 # columns that take few values, so that a reason which tells them still stands for many rows
@@ -42,11 +41,20 @@ class Judge(NamedTuple):
 def states(store: Store, at: Snapshot, touched: pa.Table, filters: Iterable[Filter]) -> pa.Table:
     """Return what these traces were at a snapshot: rows of queries/state.sql, with the columns that conditions read."""
     text, named = query("state"), columns(filters)
-    with _session(store, at, touched, text, wordless=not named & {"grades", "justification"}) as con:
-        known = [c[0] for c in con.execute("DESCRIBE traces").fetchall()]
-        have = con.sql(text.replace("{more}", "")).columns
-        more = "".join(f", t.{c}" for c in known if c in named and c not in have)
-        return con.sql(text.replace("{more}", more)).to_arrow_table()
+    known, have = _columns("FROM traces"), _columns(text.replace("{more}", ""))
+    more = "".join(f", t.{c}" for c in known if c in named and c not in have)
+    wordless = not named & {"grades", "justification"}
+    return _answered(store, at, touched, text.replace("{more}", more), wordless=wordless)
+
+
+@cache
+def _columns(sql: str) -> list[str]:
+    """Return the columns of a query's answer, which are the same for any store."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        con.register("touched", pa.table({"trace_id": pa.array([], pa.string())}))
+        return con.sql(views.inlined(sql, lambda table: nothing(TABLES[table].schema))).columns
 
 
 def columns(filters: Iterable[Filter]) -> set[str]:
@@ -58,33 +66,28 @@ def texts(store: Store, at: Snapshot, touched: pa.Table, name: str) -> pa.Table:
     """Return what the texts of these traces were at a snapshot: rows of queries/reread.sql or rejudged.sql."""
     if not touched.num_rows:  # a usual case, and opening the store is most of the work
         return TEXTS[name].empty_table()
-    with _session(store, at, touched, query(name)) as con:
-        return con.sql(query(name)).to_arrow_table()
+    return _answered(store, at, touched, query(name))
 
 
-@contextmanager
-def _session(
-    store: Store, at: Snapshot, touched: pa.Table, text: str, *, wordless: bool = False
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection for a query, whose views are the store's own over tables cut down to the traces `touched`.
+def _answered(store: Store, at: Snapshot, touched: pa.Table, text: str, *, wordless: bool = False) -> pa.Table:
+    """Answer a query, whose views are the store's own over tables cut down to the traces `touched`.
 
     With `wordless` the critics' words are left out, which views carry along: it halves the time and memory.
     """
 
-    def source(table: str) -> Any:
+    def source(table: str) -> str:
         found = store.relation(table, at)
-        if table not in OF_TRACES:
-            return found
         if not isinstance(found, str):
             con.register(f"whole_{table}", found)
             found = f"whole_{table}"
+        if table not in OF_TRACES:
+            return found
         kept = "* REPLACE (NULL::VARCHAR AS justification)" if wordless and table == "grades" else "*"
         return f"(SELECT {kept} FROM {found} SEMI JOIN touched USING (trace_id))"
 
     with store.session(at, {}) as con:
         con.register("touched", touched)
-        views.create(con, views.needed(text), source)
-        yield con
+        return con.sql(views.inlined(text, source)).to_arrow_table()
 
 
 def held(store: Store, judge: Judge, rows: pa.Table) -> pa.Table:

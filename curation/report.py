@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -17,6 +17,9 @@ from curation.sampling import sample
 from curation.schema import LABELS, now
 from curation.selection import SPLITS, query
 from curation.store import Snapshot, Store
+
+if TYPE_CHECKING:
+    import duckdb
 
 PAPER = 0.02  # share of the possible training data that it kept, by its discussion
 SAMPLES = 4  # traces shown, of the kept and of the rejected each
@@ -99,23 +102,23 @@ def _balance(store: Store, before: list[dict[str, Any]], at: Snapshot) -> list[d
     """Return the labels of each split before and after each shipped recipe."""
     found = []
     recipes.preload(store, recipes.shipped(), at)
-    for split in SPLITS if before else ():
-        counts = _fold((r for r in before if r["split"] == split), "rows", "label")
-        found += [{"split": split, "rows": k, **counts.get(k, {}), "why": None} for k in ("train side", "candidates")]
-        for name in recipes.shipped():
-            found.append({"split": split, "rows": name, **_chosen(store, name, split, at)})
+    with store.session(at, views.needed("examples")) as con:  # one for all, as above
+        for split in SPLITS if before else ():
+            counts = _fold((r for r in before if r["split"] == split), "rows", "label")
+            for rows in ("train side", "candidates"):
+                found.append({"split": split, "rows": rows, **counts.get(rows, {}), "why": None})
+            for name in recipes.shipped():
+                found.append({"split": split, "rows": name, **_chosen(store, con, name, split, at)})
     return found
 
 
-def _chosen(store: Store, name: str, split: str, at: Snapshot) -> dict[str, Any]:
+def _chosen(store: Store, con: duckdb.DuckDBPyConnection, name: str, split: str, at: Snapshot) -> dict[str, Any]:
     try:
-        chosen = recipes.choose(store, recipes.load(name), [split], at)[split]
+        con.register("chosen", recipes.choose(store, recipes.load(name), [split], at)[split])
     except RecipeError as e:
         return {"why": str(e)}
-    with store.session(at, views.needed("examples")) as con:
-        con.register("chosen", chosen)
-        counted = con.sql("SELECT label, count(*) FROM chosen JOIN examples USING (example_id) GROUP BY label")
-        return {**dict(counted.fetchall()), "why": None}
+    counted = con.sql("SELECT label, count(*) FROM chosen JOIN examples USING (example_id) GROUP BY label")
+    return {**dict(counted.fetchall()), "why": None}
 
 
 # -- from numbers to words and plots

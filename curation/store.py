@@ -38,6 +38,7 @@ FOREVER = {
     "delta.dataSkippingNumIndexedCols": "0",  # who reads a table goes by the Parquet files' own statistics
 }
 COMPACT_ABOVE = 200  # files a table
+HELD = 64  # tables as they were at a version
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a Ctrl-C: a RuntimeError
 
 Snapshot = Mapping[str, int]  # table -> Delta version
@@ -59,6 +60,7 @@ class Store:
 
         self.place = str(place).rstrip("/")
         self.remote = "://" in self.place
+        self._past: dict[tuple[str, int], DeltaTable | None] = {}  # what a table was at a version does not change
         if not self.remote:
             _check_folder(Path(self.place), create)
         migrate(self, create)
@@ -174,7 +176,9 @@ class Store:
     def snapshot(self) -> dict[str, int]:
         """Return the Delta version of each table that exists: what `at=` takes."""
         handles = {t: self._open(t) for t in CHILD_FIRST}
-        return {t: h.version() for t, h in handles.items() if h is not None}
+        found = {t: h.version() for t, h in handles.items() if h is not None}
+        self._past |= {(t, version): handles[t] for t, version in found.items()}
+        return found
 
     def connect(self, at: Snapshot | None = None) -> duckdb.DuckDBPyConnection:
         """Return a DuckDB connection with every table (raw.NAME), view (NAME) and macro of the store."""
@@ -196,14 +200,20 @@ class Store:
         """
         import duckdb
 
-        with duckdb.connect() as con:
-            try:
-                views.create(con, views.texts() if wanted is None else wanted, partial(self.relation, at=at))
-                yield con
-            except (duckdb.IOException, duckdb.InvalidInputException) as e:
-                raise StoreError(f"{self.place}: {_one_line(e)}") from e
-            except RuntimeError as e:
-                raise (KeyboardInterrupt if str(e) == INTERRUPTED else e) from e
+        with duckdb.connect() as con, self._read():
+            views.create(con, views.texts() if wanted is None else wanted, partial(self.relation, at=at))
+            yield con
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        import duckdb
+
+        try:
+            yield
+        except (duckdb.IOException, duckdb.InvalidInputException) as e:
+            raise StoreError(f"{self.place}: {_one_line(e)}") from e
+        except RuntimeError as e:
+            raise (KeyboardInterrupt if str(e) == INTERRUPTED else e) from e
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None, at: Snapshot | None = None) -> pa.Table:
         """Answer one of the project's own queries, opening only the tables that it needs.
@@ -215,9 +225,17 @@ class Store:
             params: values of its $names.
             at: a snapshot, for the store as it was then.
         """
-        with self.session(at, views.needed(query, for_raw=False)) as con:
-            views.register(con, views.raw(query), partial(self.relation, at=at))
-            return con.sql(query, params=dict(params or {})).to_arrow_table()
+        import duckdb
+
+        def source(table: str) -> str:
+            found = self.relation(table, at)
+            if isinstance(found, str):
+                return found
+            con.register(f"arrow_{table}", found)
+            return f"arrow_{table}"
+
+        with duckdb.connect() as con, self._read():
+            return con.sql(views.inlined(query, source), params=dict(params or {})).to_arrow_table()
 
     def rows(
         self, query: str, params: Mapping[str, Any] | None = None, at: Snapshot | None = None
@@ -247,7 +265,13 @@ class Store:
     def _as_of(self, table: str, at: Snapshot | None) -> DeltaTable | None:
         if at is not None and table not in at:
             return None
-        return self._open(table, None if at is None else at[table])
+        if at is None:
+            return self._open(table)
+        if (table, at[table]) not in self._past:
+            for oldest in list(self._past)[:-HELD]:
+                del self._past[oldest]
+            self._past[table, at[table]] = self._open(table, at[table])
+        return self._past[table, at[table]]
 
     def _files(self, table: str, handle: DeltaTable | None) -> list[str]:
         # files lie flat in their table's folder; file_uris() would write a blank in the store's path as %20

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LATEST = """SELECT * FROM raw.{name} SEMI JOIN (
     SELECT {key}, max(created) AS created FROM raw.{name} GROUP BY {key}) USING ({key}, created)"""
 
+LEADING_WITH = re.compile(r"(?:\s|--[^\n]*\n)*+WITH\b", re.IGNORECASE)
+
 
 @cache
 def texts() -> Mapping[str, str]:
@@ -62,6 +64,27 @@ def create(con: duckdb.DuckDBPyConnection, views: Mapping[str, str], relation: C
         con.execute(f"CREATE VIEW {name} AS {text}")
 
 
+def inlined(query: str, relation: Callable[[str], str]) -> str:
+    """Return a query that stands by itself: the tables and views that it names go before it, in a WITH.
+
+    Each view that is made is bound as it is made, and so are all that it names, again: for a query of traces that takes
+    as long as the answer. Here everything is bound once; the plan is that of the views.
+
+    Args:
+        query: one SELECT; what it names itself in a WITH has no view's name.
+        relation: gives what a table is read from, in SQL.
+    """
+    named = needed(query, for_raw=False)
+    tables = raw(" ".join([query, *named.values()]))
+    found = {f"raw.{name}": f"SELECT * FROM {relation(name)}" for name in sorted(tables, key=CHILD_FIRST.index)}
+    found |= {name: _plain(text) for name, text in named.items()}
+    if not found:
+        return query
+    before = ", ".join(f'"{name}" AS NOT MATERIALIZED (\n{text}\n)' for name, text in found.items())
+    own = LEADING_WITH.match(query)  # what it names so itself goes with the rest
+    return f"WITH {before}{',' if own else ''}\n{_plain(query[own.end() :] if own else query)}"
+
+
 def raw(query: str) -> set[str]:
     """Return the tables that a query names as raw.NAME."""
     return set(re.findall(r"\braw\.(\w+)", query))
@@ -76,6 +99,11 @@ def register(con: duckdb.DuckDBPyConnection, tables: Iterable[str], relation: Ca
             con.register(f"arrow_{name}", source)
             source = f"arrow_{name}"
         con.execute(f"CREATE OR REPLACE VIEW raw.{name} AS SELECT * FROM {source}")
+
+
+def _plain(text: str) -> str:
+    """Return a query whose tables raw.NAME are called "raw.NAME": what stands in a WITH has no schema."""
+    return re.sub(r"\braw\.(\w+)", r'"raw.\1"', text)
 
 
 def _names(text: str, among: Iterable[str]) -> set[str]:

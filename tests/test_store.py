@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from curation import migrations
+from curation import migrations, views
 from curation.asking.journal import Journal, settle
 from curation.errors import StoreError
 from curation.schema import CHILD_FIRST, TABLES, content_id, now
@@ -301,3 +301,26 @@ def test_what_did_not_reach_the_table_stays_in_the_journal(empty, monkeypatch):
     assert b"paid for" in journal.file.read_bytes()
     assert journals.settle(empty) == ["run"]
     assert empty.rows("SELECT text FROM responses") == [{"text": "paid for"}]
+
+
+# -- views
+
+
+@pytest.mark.parametrize(
+    "query", [*(f"FROM {name} ORDER BY ALL" for name in views.texts()), "SELECT * FROM raw.traces ORDER BY trace_id"]
+)
+def test_a_query_that_brings_its_views_along_sees_what_they_show(query, reviewed):
+    store = Store(reviewed)
+    with store.session(wanted=views.needed(query)) as con:
+        assert store.sql(query).equals(con.sql(query).to_arrow_table())
+
+
+def test_a_query_with_a_with_and_a_comment_of_its_own_brings_its_views_along(reviewed):
+    query = """
+        -- of raw.traces, some with
+        -- grades
+        WITH some_traces AS (SELECT trace_id FROM raw.traces WHERE trace_id > $least)
+        SELECT count(*) AS n, 'raw' AS raw FROM some_traces SEMI JOIN grades USING (trace_id)
+    """
+    every = Store(reviewed).rows("SELECT count(DISTINCT trace_id) AS n FROM grades")[0]["n"]
+    assert Store(reviewed).rows(query, {"least": ""}) == [{"n": every, "raw": "raw"}]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,6 +19,9 @@ from curation.recipes import candidates
 from curation.recipes.parameters import GIVEN, Parameter, Value, about, bind, declared, known, nearest
 from curation.recipes.places import at_clause, at_name, refused
 from curation.store import Snapshot, Store
+
+if TYPE_CHECKING:
+    import duckdb
 
 SECONDS = 600.0  # a recipe may take longer than a question
 SOURCES = {
@@ -134,10 +137,13 @@ def choose(
     given = values(recipe, params)
     _check_used(recipe)
     asked = _asked(store, recipe, list(splits), at, given)
-    return {split: _chosen(store, recipe, split, at, found) for split, found in asked.items()}
+    with store.session(at, views.needed("splits")) as con:
+        return {split: _chosen(store, con, recipe, split, at, found) for split, found in asked.items()}
 
 
-def _chosen(store: Store, recipe: Recipe, split: str, at: Snapshot, found: pa.Table) -> pa.Table:
+def _chosen(
+    store: Store, con: duckdb.DuckDBPyConnection, recipe: Recipe, split: str, at: Snapshot, found: pa.Table
+) -> pa.Table:
     key = next((c for c in ("trace_id", "example_id") if c in found.column_names), None)
     if key is None:
         returned = ", ".join(found.column_names)
@@ -145,7 +151,9 @@ def _chosen(store: Store, recipe: Recipe, split: str, at: Snapshot, found: pa.Ta
     if not found.num_rows:
         said = f"it selects nothing for the split {split}"
         raise at_clause(recipe.place, recipe.sql, said, "FROM", *FILTERS)
-    return _checked(store, recipe, split, at, key, _plain(recipe, key, found))
+    con.register("found", _plain(recipe, key, found))
+    con.register("narrowed", candidates.table(store, at if key == "trace_id" else {}))
+    return _checked(con, recipe, split, key)
 
 
 def _check_used(recipe: Recipe) -> None:
@@ -200,30 +208,27 @@ def _plain(recipe: Recipe, key: str, found: pa.Table) -> pa.Table:
         raise at_clause(recipe.place, recipe.sql, f"{key} must be text and weight a number ({e})") from e
 
 
-def _checked(store: Store, recipe: Recipe, split: str, at: Snapshot, key: str, found: pa.Table) -> pa.Table:
-    """Join the ids to what they name, and stop at the first that a dataset may not hold."""
+def _checked(con: duckdb.DuckDBPyConnection, recipe: Recipe, split: str, key: str) -> pa.Table:
+    """Join the ids of `found` to what they name, and stop at the first that a dataset may not hold."""
     sql = f"""
         SELECT f.id, f.weight, s.example_id, s.trace_id, s.fits, s.simulated, count(*) OVER (PARTITION BY f.id) AS times
         FROM found AS f LEFT JOIN ({SOURCES[key]}) AS s ON s.{key} = f.id ORDER BY f.id
     """
-    with store.session(at, views.needed("splits")) as con:
-        con.register("found", found)
-        con.register("narrowed", candidates.table(store, at if key == "trace_id" else {}))
-        rows = con.sql(sql, params={"split": split}).to_arrow_table()
-        con.register("joined", rows)
-        wrong: Mapping[str, tuple[str, str]] = {
-            "id IS NULL": ("rows without an id", "SELECT"),
-            "times > 1": ("rows more than once", "FROM"),
-            "example_id IS NULL": (f"rows that are no candidate of the split {split}'s train side", "FROM"),
-            "NOT fits": ("traces whose answer is not the measured label (add: AND answer = label)", "WHERE"),
-            "weight IS NULL OR NOT isfinite(weight) OR weight < 0": ("rows whose weight is no number from 0", "SELECT"),
-        }
-        for condition, (what, clause) in wrong.items():
-            bad = con.execute(f"SELECT count(*), min(id) FROM joined WHERE {condition}").fetchall()[0]
-            if bad[0]:
-                said = f"it selects {bad[0]} {what}" + (f", first {bad[1]}" if bad[1] else "")
-                raise at_clause(recipe.place, recipe.sql, said, clause)
-        simulated = con.execute("SELECT count(*) FILTER (simulated), count(*) FROM joined").fetchall()[0]
+    rows = con.sql(sql, params={"split": split}).to_arrow_table()
+    con.register("joined", rows)
+    wrong: Mapping[str, tuple[str, str]] = {
+        "id IS NULL": ("rows without an id", "SELECT"),
+        "times > 1": ("rows more than once", "FROM"),
+        "example_id IS NULL": (f"rows that are no candidate of the split {split}'s train side", "FROM"),
+        "NOT fits": ("traces whose answer is not the measured label (add: AND answer = label)", "WHERE"),
+        "weight IS NULL OR NOT isfinite(weight) OR weight < 0": ("rows whose weight is no number from 0", "SELECT"),
+    }
+    for condition, (what, clause) in wrong.items():
+        bad = con.execute(f"SELECT count(*), min(id) FROM joined WHERE {condition}").fetchall()[0]
+        if bad[0]:
+            said = f"it selects {bad[0]} {what}" + (f", first {bad[1]}" if bad[1] else "")
+            raise at_clause(recipe.place, recipe.sql, said, clause)
+    simulated = con.execute("SELECT count(*) FILTER (simulated), count(*) FROM joined").fetchall()[0]
     if 0 < simulated[0] < simulated[1]:
         said = f"{simulated[0]} of the {simulated[1]} rows it selects are simulated"
         raise at_clause(

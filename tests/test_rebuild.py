@@ -38,8 +38,8 @@ def everything(folder):
 def grow(own):
     """Half as many traces again, a second critic, and a bad run hidden."""
     for approach in ("explain", "blind", "control"):
-        generate(own, Selection(per_label=450), endpoint("m"), approach=approach, how=How(quiet=True))
-    grade(own, Selection(per_label=450), endpoint("m"), how=How(quiet=True))
+        generate(own, Selection(per_label=400), endpoint("m"), approach=approach, how=How(quiet=True))
+    grade(own, Selection(per_label=400), endpoint("m"), how=How(quiet=True))
     grade(own, Selection(limit=50), endpoint("other"), how=How(quiet=True))
     run_id = own.rows("SELECT run_id FROM runs WHERE command = 'grade' ORDER BY started")[0]["run_id"]
     exclude(own, run_id=run_id, where=None, reason="as if it were bad")
@@ -109,7 +109,7 @@ def test_the_number_that_is_proposed(own, tmp_path, model, monkeypatch):
     first = build(own, "mine.sql", "d", out=tmp_path / "a")
     assert first.version == "1.0.0"
     assert not build(own, "mine.sql", "d", out=tmp_path / "a").written, "nothing new: not a folder is looked at"
-    grade(own, Selection(per_label=150), endpoint("other"), how=How(quiet=True))
+    grade(own, Selection(per_label=50), endpoint("other"), how=How(quiet=True))
     assert build(own, "mine.sql", "d", out=tmp_path / "b").version == "1.0.1", "the same recipe, other rows"
     Path("mine.sql").write_text("SELECT trace_id FROM candidates WHERE grade = 'good' AND answer = label")
     assert build(own, "mine.sql", "d", out=tmp_path / "c").version == "1.1.0", "another recipe"

@@ -5,6 +5,8 @@ second and a half in which a start imports DuckDB, Arrow, Delta and the SDK is s
 Where the start itself is what is tested, or a signal, tests start `COMMAND`.
 """
 
+import gc
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -13,14 +15,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-# not what looks about as it is imported: datasets, huggingface_hub and torch at the environment; DuckDB at whether a
-# file is run, without which it takes itself to be in a terminal and draws its progress on stdout
+# not DuckDB, which looks about as it is imported: at whether a file is run, without which it takes itself to be in a
+# terminal and draws its progress on stdout
 FIRST = (
     "synthpert", "curation.commands.making", "curation.commands.looking", "curation.commands.selecting",
     "annotation.commands", "training.commands", "eval.commands.predicting", "eval.commands.scoring",
     "curation.versions", "curation.plan", "curation.traces", "curation.grades", "curation.checks.running",
     "curation.report", "curation.diff", "pyarrow.dataset", "pyarrow.parquet", "deltalake", "yaml",
+    "openai", "scipy.stats", "sklearn.metrics", "sklearn.linear_model", "huggingface_hub.hf_api", "datasets",
 )  # fmt: skip
+AT_IMPORT = ("huggingface_hub.constants", "datasets.config")  # what was read from the environment as it was then
 SECONDS = 300
 
 _context = multiprocessing.get_context("forkserver")
@@ -49,5 +53,8 @@ def _main(args, env, cwd, out, err):
     for number, name, place in ((1, "stdout", out), (2, "stderr", err)):
         os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT), number)
         setattr(sys, name, os.fdopen(number, "w", buffering=1, closefd=False))
+    gc.freeze()  # what was there before the command is not looked at, and so not copied, for garbage of its own
+    for name in AT_IMPORT:
+        importlib.reload(sys.modules[name])
     sys.argv[1:] = args
     runpy.run_module("synthpert", run_name="__main__", alter_sys=True)

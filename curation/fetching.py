@@ -43,7 +43,9 @@ class Fetched(NamedTuple):
         return shown(self)
 
 
-def fetch(ref: str, *, out: Path | None = None, api: HfApi | None = None, say: Say = lambda line: None) -> Fetched:
+def fetch(
+    ref: str, *, out: Path | str | None = None, api: HfApi | None = None, say: Say = lambda line: None
+) -> Fetched:
     """Fetch a version into a folder; it stands there whole and verified, or not at all.
 
     Args:
@@ -65,7 +67,7 @@ def fetch(ref: str, *, out: Path | None = None, api: HfApi | None = None, say: S
         info: Any = api.repo_info(repo, repo_type="dataset", revision=revision)
     sha = str(info.sha)
     manifest = _check(ref, revision, hub.manifest(api, repo, sha))
-    place = folders.free(out or Path(f"{manifest['name']}-{manifest['version']}"))
+    place = folders.free(Path(out or f"{manifest['name']}-{manifest['version']}"))
     # named by the commit: what a stopped fetch left is taken up by the same command, and by no other
     partial = place.with_name(f".{place.name}.{sha[:12]}.partial")
     _download(api, repo, sha, [*manifest["files"], MANIFEST], partial, say)

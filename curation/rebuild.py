@@ -32,7 +32,7 @@ class Rebuilt(NamedTuple):
         return shown(self)
 
 
-def rebuild(store: Store, ref: str, *, out: Path | None = None) -> Rebuilt:
+def rebuild(store: Store, ref: str, *, out: Path | str | None = None) -> Rebuilt:
     """Write a version again, from the recipe, the prompt and the store's state that its manifest names.
 
     Args:
@@ -48,7 +48,7 @@ def rebuild(store: Store, ref: str, *, out: Path | None = None) -> Rebuilt:
     if not known:
         raise VersionError(f"{ref}: recorded by an older synthpert, without the manifest that a rebuild starts from")
     name, version = held["name"], held["version"]
-    place = folders.check(store, out or Path(f"{name}-{version}"))
+    place = folders.check(store, Path(out or f"{name}-{version}"))
     found = _content(store, ref, known)
     if found.hash != known["row_hash"]:
         raise VersionError(f"{ref}: other rows come out now than then: {_why(known)}; nothing written")

@@ -49,7 +49,7 @@ def build(
     recipe: str,
     name: str,
     *,
-    out: Path | None = None,
+    out: Path | str | None = None,
     version: str | None = None,
     prompts: Path | None = None,
     params: Mapping[str, object] | None = None,
@@ -82,7 +82,7 @@ def _build(
     store: Store,
     recipe: str,
     name: str,
-    out: Path | None,
+    out: Path | str | None,
     version: str | None,
     prompts: Path | None,
     params: Mapping[str, object] | None,
@@ -98,7 +98,7 @@ def _build(
     if version is None and same == (found.hash, chosen.sql, _canonical(values)):
         return Built(name, newest["version"], None, found.hash, found.rows, False)
     number = version or _next(newest, chosen, values)
-    place = out or Path(f"{name}-{number}")
+    place = Path(out or f"{name}-{number}")
     facts = {
         "name": name,
         "version": number,

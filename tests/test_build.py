@@ -58,7 +58,7 @@ def recipe(text, name="mine"):
 
 def test_two_copies_of_a_store_give_the_same_bytes(own, tmp_path):
     shutil.copytree(own.place, tmp_path / "copy")
-    one = build(own, "excellent", "d", out=tmp_path / "a")
+    one = build(own, "excellent", "d", out=str(tmp_path / "a"))
     two = build(Store(tmp_path / "copy"), "excellent", "d", out=tmp_path / "b")
     again = build(own, "excellent", "d", out=tmp_path / "c", version="1.1.0")
     assert one.row_hash == two.row_hash == again.row_hash

@@ -79,7 +79,7 @@ def test_what_is_fetched_is_what_was_built(remote, dataset, run):
     } and same.keys() - built.keys() == {"recipe.sql"}
     full = run("fetch", REF, env={**os.environ, **remote.env("hf_reader")})
     assert full.returncode == 1 and "traces-1.0.0: this folder is not empty" in full.stderr
-    sha = fetch(f"{REPO}@{remote.repos['datasets', REPO].head.oid}", out=Path("by-sha"), api=remote.api())
+    sha = fetch(f"{REPO}@{remote.repos['datasets', REPO].head.oid}", out="by-sha", api=remote.api())
     assert sha.commit == sha.revision and sha.out == "by-sha"
 
 

@@ -59,7 +59,7 @@ def test_every_version_again_to_the_byte_after_growth_and_compaction(own, tmp_pa
     own.compact()
     build(own, "excellent", "d", out=tmp_path / "last")
     for n, version in enumerate(["1.0.0", "1.1.0", "1.2.0", "1.3.0"]):
-        done = rebuild(own, f"d@{version}", out=tmp_path / f"again-{n}")
+        done = rebuild(own, f"d@{version}", out=str(tmp_path / f"again-{n}"))
         assert done.identical and not done.differs
         assert everything(tmp_path / f"again-{n}") == everything(tmp_path / f"first-{n}")
     assert everything(tmp_path / "last") != everything(tmp_path / "first-0")

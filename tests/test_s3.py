@@ -1,29 +1,14 @@
 """The store on an object store: the same commands, against an S3 server on loopback."""
 
 import pytest
-
-BUCKET = "s3://synthpert-test/team/store"
+from kit.s3 import s3
 
 
 @pytest.fixture
 def bucket(monkeypatch, tmp_path):
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "XDG_STATE_HOME": str(tmp_path / "state"),
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    import boto3
-
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(
-        Bucket="synthpert-test"
-    )
-    yield BUCKET
-    server.stop()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with s3(monkeypatch, "synthpert-test") as place:
+        yield f"{place}/team/store"
 
 
 def test_the_main_job_on_an_object_store(bucket, benchmark, model, run, ask_json, tmp_path):

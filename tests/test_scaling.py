@@ -7,6 +7,7 @@ import time
 
 import pytest
 from conftest import COMMAND
+from kit.s3 import s3
 
 from curation.examples import ingest
 from curation.rehearsal.server import serve
@@ -23,29 +24,13 @@ def folder(tmp_path):
 
 @pytest.fixture
 def bucket(monkeypatch):
-    """A store's address on an S3 server on loopback."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    settings = {"AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
-    for name, value in {**settings, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}.items():
-        monkeypatch.setenv(name, value)
-    boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket="synthpert-shards")
-    yield "s3://synthpert-shards/store"
-    server.stop()
+    with s3(monkeypatch, "synthpert-shards") as place:
+        yield f"{place}/store"
 
 
-SLOW = pytest.mark.skipif(
-    not os.environ.get("S3_SHARDS"), reason="minutes on moto, and not always to its end: S3_SHARDS=1"
-)
-
-
-@pytest.fixture(params=["folder", pytest.param("bucket", marks=SLOW)])
+@pytest.fixture(params=["folder", "bucket"])
 def shared(request, benchmark):
-    """A store that several machines share."""
+    """The place of a store that several machines share."""
     place = request.getfixturevalue(request.param)
     ingest(Store(place, create=True), benchmark)
     return place
@@ -85,17 +70,16 @@ def test_three_at_once_ask_each_example_once(shared, tmp_path, monkeypatch):
     assert len(shares) == N and min(r["n"] for r in shares) > LIMIT / 5
 
 
-def test_a_shard_that_is_killed_and_run_again_ends_right(folder, benchmark, tmp_path, monkeypatch):
-    ingest(Store(folder, create=True), benchmark)
+def test_a_shard_that_is_killed_and_run_again_ends_right(shared, tmp_path, monkeypatch):
     with serve(latency=0.2) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        first = machine(folder, 1, tmp_path)
+        first = machine(shared, 1, tmp_path)
         while server.stats()["answered"] < 2 * IN_FLIGHT and first.poll() is None:
             time.sleep(0.01)
         first.kill()
         assert ended(first) == [(-signal.SIGKILL, "")]
-        assert ended(*(machine(folder, i, tmp_path) for i in range(1, N + 1))) == [(0, "")] * N
+        assert ended(*(machine(shared, i, tmp_path) for i in range(1, N + 1))) == [(0, "")] * N
         stats = server.stats()
-    whole(folder)
+    whole(shared)
     assert stats["unique"] == LIMIT and stats["repeated"] <= IN_FLIGHT, "what was in flight at the kill alone"
     assert not list(tmp_path.rglob("*.jsonl")), "no journal is left"

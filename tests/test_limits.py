@@ -1,5 +1,8 @@
 """How fast one asks: what is said is kept to, what is not said is found out."""
 
+import heapq
+from collections import Counter
+
 import pytest
 
 from curation.asking.limits import Given, Limits
@@ -28,6 +31,10 @@ def send(limits, tokens=10):
     limits.sent(tokens)
 
 
+def back(limits, reply):
+    limits.came(reply, limits.clock())
+
+
 def said(limit, remaining, reset):
     told = {"limit": limit, "remaining": remaining, "reset": reset}
     return {f"x_ratelimit_{what}_requests": value for what, value in told.items()}
@@ -38,7 +45,7 @@ def test_without_a_word_only_the_number_in_flight_holds(clock):
     for _ in range(3):
         send(limits, 10**9)
     assert limits.delay(1) is None
-    limits.came(came())
+    back(limits, came())
     assert limits.delay(1) == 0
 
 
@@ -48,7 +55,7 @@ def test_a_rate_that_is_given_goes_before_what_is_said(clock):
         send(limits, 1)
     assert limits.delay(1) == pytest.approx(1.0)  # one a second
     for _ in range(60):
-        limits.came(came(**said("9999", "9999", "0s")))
+        back(limits, came(**said("9999", "9999", "0s")))
     assert limits.delay(1) == pytest.approx(1.0)
     clock.now += 60
     assert limits.delay(6_000) == 0
@@ -60,7 +67,7 @@ def test_a_rate_that_is_given_goes_before_what_is_said(clock):
 def test_a_rate_is_learned_from_headers(clock):
     limits = Limits(100, clock=clock)
     send(limits)
-    limits.came(came(**said("10", "2", "8s")))  # eight of ten are used, and one comes back each second
+    back(limits, came(**said("10", "2", "8s")))  # eight of ten are used, and one comes back each second
     send(limits)
     send(limits)
     assert limits.delay(1) == pytest.approx(1.0)
@@ -76,7 +83,7 @@ def test_a_rate_is_learned_from_headers(clock):
 def test_times_as_servers_write_them(clock, reset, seconds):
     limits = Limits(10, clock=clock)
     send(limits)
-    limits.came(came(failure="rate_limit", **said("10", "0", reset)))
+    back(limits, came(failure="rate_limit", **said("10", "0", reset)))
     assert limits.delay(1) == pytest.approx(seconds)
 
 
@@ -84,35 +91,83 @@ def test_rubbish_in_headers_is_no_limit(clock):
     limits = Limits(10, clock=clock)
     for text in ("", "soon", "-", "nan", "-5", "inf"):
         send(limits)
-        limits.came(came(**said(text, text, text)))
+        back(limits, came(**said(text, text, text)))
     assert limits.delay(1) == 0
 
 
 def test_one_row_that_is_refused_stops_no_other(clock):
     limits = Limits(10, clock=clock)
     send(limits)
-    limits.came(came(failure="rate_limit", retry_after="30"))
+    back(limits, came(failure="rate_limit", retry_after="30"))
     assert limits.delay(1) == 0 and limits.window == 10
 
 
 def test_a_budget_that_is_gone_stops_all_until_it_is_back(clock):
     limits = Limits(10, clock=clock)
     send(limits)
-    limits.came(came(failure="rate_limit", retry_after="30", **said("500", "0", "60s")))
+    back(limits, came(failure="rate_limit", retry_after="30", **said("500", "0", "60s")))
     assert limits.delay(1) == pytest.approx(60, abs=31)  # the later of the two is right, too
     assert limits.delay(1) >= 30
 
 
-def test_refusals_without_a_word_cut_the_number_in_flight_once_an_answer(clock):
+class Metered:
+    """A server that takes so many a second, asked by rows that come again when they were refused."""
+
+    def __init__(self, clock, rate, burst, answer):
+        self.clock, self.rate, self.burst, self.answer = clock, rate, burst, answer
+        self.level, self.filled = burst, clock.now
+        self.tries, self.refused = Counter(), 0
+
+    def takes(self):
+        self.level = min(self.burst, self.level + (self.clock.now - self.filled) * self.rate)
+        self.filled = self.clock.now
+        taken = self.level >= 1
+        self.level -= taken
+        self.refused += not taken
+        return taken
+
+    def asked(self, limits, rows, **refusal):
+        """Ask all rows, in steps of 5 ms; returns the seconds that it took."""
+        began, waiting, coming = self.clock.now, [(0.0, row) for row in range(rows)], []
+        while waiting or coming:
+            while waiting and waiting[0][0] <= self.clock.now and limits.delay(10) == 0:
+                row = heapq.heappop(waiting)[1]
+                self.tries[row] += 1
+                limits.sent(10)
+                taken, at = self.takes(), self.clock.now
+                heapq.heappush(coming, (at + (self.answer if taken else 0.02), row, at, taken))
+            self.clock.now += 0.005
+            while coming and coming[0][0] <= self.clock.now:
+                _, row, at, taken = heapq.heappop(coming)
+                reply = came(self.answer) if taken else came(0.02, failure="rate_limit", **refusal)
+                limits.came(reply, at)
+                if not taken:
+                    heapq.heappush(waiting, (self.clock.now + 2 ** self.tries[row] / 2, row))
+        return self.clock.now - began
+
+
+@pytest.mark.parametrize("refusal", [{}, {"retry_after": "1"}])
+@pytest.mark.parametrize("answer", [0.1, 5.0])
+@pytest.mark.parametrize(("rate", "burst", "most"), [(10, 10, 1.2), (10, 1, 2.0), (50, 100, 1.2)])  # 1: to the moment
+def test_a_server_that_refuses_is_asked_what_it_takes(clock, rate, burst, most, answer, refusal):
+    server, limits = Metered(clock, rate, burst, answer), Limits(rate * 10, clock=clock)
+    seconds = server.asked(limits, 30 * rate, **refusal)
+    assert seconds < most * (30 - burst / rate + answer)
+    assert max(server.tries.values()) <= 6, "no row is given up"
+    assert server.refused < 10 * rate + 0.15 * 30 * rate, "what was sent before the first was known, and few since"
+    assert limits.window == limits.most, "the number in flight is another matter"
+
+
+def test_overloads_cut_the_number_in_flight_once_an_answer(clock):
     limits = Limits(64, clock=clock)
     for _ in range(64):
         send(limits)
     for _ in range(8):  # one burst, of what was sent before the first was known
-        limits.came(came(failure="rate_limit"))
+        back(limits, came(failure="timeout"))
     assert 30 <= limits.window <= 32
     clock.now += 5
     for _ in range(3):
-        limits.came(came(failure="rate_limit"))
+        back(limits, came(failure="timeout"))
     assert 15 <= limits.window <= 16
 
 
@@ -122,12 +177,12 @@ def test_one_at_a_time_that_is_too_much_waits_ever_longer(clock):
         clock.now += limits.delay(1) or 0.0
         send(limits)
         clock.now += 0.01
-        limits.came(came(failure="rate_limit", retry_after="0"), again=True)
+        back(limits, came(failure="timeout"))
         waits.append(limits.delay(1))
     assert max(waits) == 60
     clock.now += 60
     send(limits)
-    limits.came(came())
+    back(limits, came())
     assert limits.storm == 0
 
 
@@ -135,14 +190,14 @@ def test_it_grows_again_by_one_a_round(clock):
     limits = Limits(64, clock=clock)
     for _ in range(3):
         send(limits)
-        limits.came(came(failure="timeout"))
+        back(limits, came(failure="timeout"))
     assert limits.window == 1
     for n in range(1, 20):
         for _ in range(int(limits.window)):
             send(limits)
         assert limits.delay(1) is None
         for _ in range(limits.in_flight):
-            limits.came(came())
+            back(limits, came())
         assert n / 2 < limits.window <= n + 2
     assert limits.window < 64
 
@@ -152,7 +207,7 @@ def test_an_error_now_and_then_is_the_servers_own_affair(clock):
     for n in range(1_000):
         send(limits)
         failed = {0: "rate_limit", 25: "server_error"}.get(n % 50)
-        limits.came(came(failure=failed))
+        back(limits, came(failure=failed))
         clock.now += 1
     assert limits.window == 64
 
@@ -165,7 +220,7 @@ def test_a_server_that_takes_ever_longer_is_sent_less(clock):
             limits.sent(1)
         clock.now += seconds
         for _ in range(limits.in_flight):
-            limits.came(came(seconds))
+            back(limits, came(seconds))
 
     round_of(1.0)
     assert limits.window == 64
@@ -182,14 +237,14 @@ def test_longer_answers_are_not_taken_for_a_queue(clock):
     limits = Limits(64, clock=clock)
     for n in range(1, 400):
         send(limits)
-        limits.came(came(seconds=n, tokens=100 * n))
+        back(limits, came(seconds=n, tokens=100 * n))
     assert limits.window == 64
 
 
 def test_what_is_given_up_holds_no_place(clock):
     limits = Limits(1, clock=clock)
     send(limits)
-    limits.came(None)
+    back(limits, None)
     assert limits.delay(1) == 0
 
 
@@ -198,5 +253,5 @@ def test_what_is_given_up_holds_no_place(clock):
 def test_limits_that_no_number_holds_end_no_run(clock, what, failure):
     limits = Limits(4, clock=clock)
     send(limits)
-    limits.came(came(failure=failure, **said(*what)))
+    back(limits, came(failure=failure, **said(*what)))
     assert limits.delay(10) < 600

@@ -107,6 +107,7 @@ class Work:
         self.jobs, self.concurrency = Jobs(requests, endpoint, known), concurrency
         self.limits, self.budget = Limits(concurrency, given), budget or Budget()
         self.stop, self.beside, self.absorbing = asyncio.Event(), ThreadPoolExecutor(1), Lock()
+        self.door = asyncio.Lock()  # one waits for room at a time: a thousand that look each moment take all the time
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.workers: asyncio.Future[list[None]]
         self.broken: OSError | None = None  # why nothing can be kept
@@ -163,33 +164,37 @@ class Work:
         """Wait until limits and budget have room for a job, and reserve it; false if the run was stopped meanwhile."""
         tokens = self._tokens(job.request)
         most = self.budget.most(self.endpoint, job.request)
-        while not self.stop.is_set():
-            early, delay = job.due - time.monotonic(), self.limits.delay(tokens)
-            if (delay or 0.0) > LONGEST_WAIT:
-                self.halt(f"{self.endpoint.provider} asks to wait {min(delay or 0.0, 1e9):,.0f} s")
-            elif early > 0 or delay:
-                await self.rest(max(early, delay or 0.0))
-            elif delay is None:
-                await self.turn(None)
-            elif self.budget.reserve(most):
-                self.limits.sent(tokens)
-                return True
-            elif self.budget.final():
-                self.halt(self.budget.gone())
-            else:
-                await self.turn(LOOK_AGAIN)
+        if (early := job.due - time.monotonic()) > 0:
+            await self.rest(early)
+        async with self.door:
+            while not self.stop.is_set():
+                delay = self.limits.delay(tokens)
+                if delay is None:
+                    await self.turn(None)
+                elif delay > LONGEST_WAIT:
+                    self.halt(f"{self.endpoint.provider} asks to wait {min(delay, 1e9):,.0f} s")
+                elif delay:
+                    await self.rest(delay)
+                elif self.budget.reserve(most):
+                    self.limits.sent(tokens)
+                    return True
+                elif self.budget.final():
+                    self.halt(self.budget.gone())
+                else:
+                    await self.turn(LOOK_AGAIN)
         return False
 
     async def one(self, wire: Wire, job: Job) -> None:
         """Send a job once, keep what comes, and see what follows from it."""
         self.count.asked += job.attempt == 1
         self.count.retried += job.attempt > 1
-        most, reply = self.budget.most(self.endpoint, job.request), None  # of one that is given up
+        most, at = self.budget.most(self.endpoint, job.request), self.limits.clock()
+        reply = None  # of one that is given up
         try:
             reply = await transport.send(wire, self.endpoint, job.request, self.timeout)
             self.keep_line(job.request.row(job.id, self.endpoint, job.attempt) | reply.columns)
         finally:
-            self.limits.came(reply, again=job.attempt > 1)
+            self.limits.came(reply, at)
             self.budget.settle(most, reply)
             self.wake()
         self.follow(job, reply)

@@ -1,10 +1,15 @@
 """How fast one model may be asked: what its server says, what the user says, or what is learned from how it takes it.
 
-Two things are held: a rate (requests and tokens a minute) and a number in flight. The rate comes from the user or from
-the server's `x-ratelimit-*` headers. The number in flight is the user's, until the server shows that it is too much:
-one in twenty of its latest replies is a refusal without a word of its limits, an overload or a time-out, or answers
-take ever longer. Then it is halved, at most once in the time of an answer, and grows again by one with each round of
-answers (additive increase, multiplicative decrease, as TCP does it: Chiu and Jain, 1989).
+Two things are held: a rate and a number in flight. The rate, in requests and tokens a minute, comes from the user or
+from the server's `x-ratelimit-*` headers; where it refuses what these allow, or has none, the rate is what it was found
+to take in a second, and grows again ever faster until it refuses once more (in the manner of CUBIC, RFC 9438: it stays
+long near what was right just now, and is soon far from what was not). The number in flight is the user's, until the
+server shows that it is too much: one in twenty of its latest replies is an overload or a time-out, or answers take ever
+longer. Then it is halved, at most once in the time of an answer, and grows again by one with each round of answers
+(additive increase, multiplicative decrease, as TCP does it: Chiu and Jain, 1989).
+
+A refusal says nothing of the number in flight: where answers take long, many must be in flight to use the rate, and a
+number that grows by one with each round of them takes minutes to come back.
 """
 
 from __future__ import annotations
@@ -25,6 +30,11 @@ ENOUGH = 20  # answers before a median says something
 FIRST_CLOSED, LONGEST_CLOSED = 0.5, 60.0  # seconds to send nothing, doubled each time, where one at a time is too much
 OVERLOADED = {503, 529}  # statuses by which a server says that it is sent too much; other errors are its own affair
 STRAINED, FEW = 0.05, 3  # share of the latest replies that show it, and how many at least
+REFUSED = 0.2  # share of what was sent in a second; fewer may be refused for reasons that are no rate
+LOOKED, DOUBLED = 1.0, 8.0  # seconds over which a pace is measured, and in which it doubles
+FARTHEST = 64  # times that it does: what is beyond is no limit
+SLOWEST, BURST = 1 / 60, 0.05  # requests a second; seconds' worth that may go at once
+LATEST = 4_000  # sends that are remembered: more than any server takes in the second that is looked at
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RATES = ("requests", "tokens")
@@ -76,6 +86,58 @@ class Bucket:
         self.filled = now
 
 
+class Pace:
+    """Requests a second that a server is found to take, where it refuses more; unlimited until it does."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.base, self.since = math.inf, clock()  # a second, and when that was found
+        self.level, self.filled = 0.0, clock()
+        self.sends: deque[float] = deque(maxlen=LATEST)
+        self.refusals: deque[float] = deque(maxlen=LATEST)  # by the time that they were sent at
+
+    @property
+    def known(self) -> bool:
+        """Tell whether it was found."""
+        return self.base < math.inf
+
+    def rate(self) -> float:
+        """Return what may be sent a second now."""
+        return self.base * 2.0 ** min(((self.clock() - self.since) / DOUBLED) ** 3, FARTHEST)
+
+    def delay(self) -> float:
+        """Return the seconds until one more may be sent."""
+        self._fill()
+        return max(0.0, 1 - self.level) / self.rate() if self.known else 0.0
+
+    def sent(self) -> None:
+        """Count a request as sent."""
+        self._fill()
+        self.level -= self.known
+        self.sends.append(self.filled)
+
+    def refused(self, at: float) -> None:
+        """Count a refusal of what was sent then; where they are many, keep to what was taken in the second before."""
+        self.refusals.append(at)
+        self._fill()
+        # answers come when they will: what was sent before the last one that was refused, and was not, was taken
+        until = max(self.refusals)
+        sent, refused = (sum(until - LOOKED < t <= until for t in times) for times in (self.sends, self.refusals))
+        if refused < max(FEW, REFUSED * sent):
+            return
+        if sent > refused:
+            self.base, self.since = (sent - refused) / LOOKED, self.filled
+        elif self.filled - self.since > LOOKED:  # what is in flight knows nothing of it yet
+            self.base, self.since = max(SLOWEST, (self.rate() if self.known else 1.0) / 2), self.filled
+        self.level = min(self.level, 0.0)
+
+    def _fill(self) -> None:
+        now, rate = self.clock(), self.rate()
+        if self.known:
+            self.level = min(max(1.0, rate * BURST), self.level + (now - self.filled) * rate)
+        self.filled = now
+
+
 class Limits:
     """The limits of one provider and model while a run lasts."""
 
@@ -87,8 +149,9 @@ class Limits:
         self.storm = 0  # times that one request at a time was too fast
         self.closed_until = 0.0  # by this clock: the server's whole budget is gone until then
         self.cut_at = -float("inf")
-        self.pace: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
-        self.strain: deque[bool] = deque(maxlen=64)  # which of the latest replies show that it is too much
+        self.pace = Pace(clock)
+        self.slowness: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
+        self.strain: deque[bool] = deque(maxlen=64)  # which of the latest replies show that it is too much at once
         self.best = float("inf")
         self.seconds = self.tokens_out = 0.0  # of an answer, a running mean
 
@@ -97,18 +160,19 @@ class Limits:
         if self.in_flight >= int(self.window):
             return None
         closed = max(0.0, self.closed_until - self.clock())
-        return max(closed, self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens))
+        return max(closed, self.pace.delay(), self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens))
 
     def sent(self, tokens: float) -> None:
         """Count a request as sent."""
         self.in_flight += 1
+        self.pace.sent()
         self.buckets["requests"].take(1)
         self.buckets["tokens"].take(tokens)
 
-    def came(self, reply: Reply | None, *, again: bool = False) -> None:
+    def came(self, reply: Reply | None, at: float) -> None:
         """Learn from what came back, whatever it is; without a reply it was given up.
 
-        `again` says that its request had been tried before.
+        `at` is when it was sent, by this clock.
         """
         self.in_flight -= 1
         if reply is None:
@@ -118,10 +182,10 @@ class Limits:
         gone = [name for name, left in said.items() if left == 0]
         if refused and gone:
             self._close(gone, reply)
-        wordless = refused and reply.wait is None and all(left is None for left in said.values())
-        wordless = wordless or (refused and again)  # it has waited as it was told, and that was not enough
+        if refused:
+            self.pace.refused(at)
         over = reply.failure == "timeout" or reply.columns.get("http_status") in OVERLOADED
-        self.strain.append(wordless or over)
+        self.strain.append(over)
         if reply.failure is None:
             self.storm = 0
             self._answered(reply)
@@ -147,7 +211,7 @@ class Limits:
         seconds, tokens = reply.columns["seconds"], reply.columns.get("tokens_out") or 0
         self.seconds += (seconds - self.seconds) * (0.1 if self.seconds else 1.0)
         self.tokens_out += (tokens - self.tokens_out) * (0.1 if self.tokens_out else 1.0)
-        self.pace.append(seconds / max(tokens, 1))
+        self.slowness.append(seconds / max(tokens, 1))
         self.window = min(self.most, self.window + 1 / self.window)
 
     def _strained(self) -> bool:
@@ -155,9 +219,9 @@ class Limits:
 
     def _crowded(self) -> bool:
         """Tell whether answers take several times as long as at best, a token: they wait in the server's queue."""
-        if len(self.pace) < ENOUGH:
+        if len(self.slowness) < ENOUGH:
             return False
-        now = statistics.median(self.pace)
+        now = statistics.median(self.slowness)
         self.best = min(self.best, now)
         return now > CROWDED * self.best
 
@@ -170,7 +234,7 @@ class Limits:
         if now - self.cut_at > max(self.seconds, 0.1):
             self.cut_at = now
             self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)
-        self.pace.clear()
+        self.slowness.clear()
         self.strain.clear()
 
 

@@ -96,12 +96,16 @@ class Store:
 
         Returns:
             How many rows were appended.
+
+        Raises:
+            StoreError: the commit is refused though nobody else has made one, as it would be for ever.
         """
-        from deltalake import CommitProperties, Transaction
+        from deltalake import CommitProperties, DeltaTable, Transaction
         from deltalake.exceptions import CommitFailedError
 
         while True:
             handle = self._open(table) or self._create(table)
+            seen = handle.version()
             rows, after = rows_since(handle.transaction_version(app) or 0)
             _check_schema(table, rows.schema)
             if not rows.num_rows:
@@ -109,8 +113,9 @@ class Store:
             try:
                 _write(handle, rows, CommitProperties(app_transactions=[Transaction(app, after)]))
                 return rows.num_rows
-            except CommitFailedError:
-                continue
+            except CommitFailedError as e:
+                if DeltaTable(self._uri(table)).version() == seen:
+                    raise StoreError(f"{self._uri(table)}: {_one_line(e)}") from e
 
     def append_new(self, table: str, rows: pa.Table) -> int:
         """Append the rows whose id the table does not hold yet, once however many do so; returns how many."""
@@ -300,11 +305,15 @@ class Store:
         schema = TABLES[table].schema
         if not self.remote:
             return ds.dataset(files, schema=schema, format="parquet")
-        from deltalake.fs import DeltaStorageHandler
-        from pyarrow.fs import PyFileSystem
+        from pyarrow.fs import FileSystem
 
-        inside = [f.removeprefix(self._uri(table) + "/") for f in files]
-        filesystem = PyFileSystem(DeltaStorageHandler(self._uri(table)))
+        # not by delta-rs's own: a file system that is Python's can wait for Python's lock while it holds Arrow's, and
+        # the scan's start the other way round, for ever; and while a file is opened no other thread runs
+        try:
+            filesystem, folder = FileSystem.from_uri(self._uri(table))
+        except (pa.ArrowException, OSError) as e:
+            raise StoreError(f"{self._uri(table)}: {_one_line(e)}") from e
+        inside = [f"{folder}/{f.rsplit('/', 1)[1]}" for f in files]
         return ds.dataset(inside, schema=schema, format="parquet", filesystem=filesystem)
 
     # -- Delta

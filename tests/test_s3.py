@@ -1,7 +1,13 @@
 """The store on an object store: the same commands, against an S3 server on loopback."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from kit.s3 import s3
+
+from curation.store import Store
 
 
 @pytest.fixture
@@ -34,3 +40,13 @@ def test_an_object_store_that_is_not_there_is_one_line(bucket, run, monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     done = run("--store", bucket, "sql", "FROM traces")
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_of_processes_that_count_at_once_each_sees_its_own_number(bucket):
+    """A commit is a compare-and-swap: no number twice, none left out, no row lost."""
+    store, script = Store(bucket, create=True), Path(__file__).parent / "kit" / "counter.py"
+    counters = [subprocess.Popen([sys.executable, script, bucket, name, "4"]) for name in "abc"]
+    assert [c.wait(timeout=250) for c in counters] == [0, 0, 0]
+    rows = store.rows("SELECT grade_id, trace_id FROM raw.grades")
+    assert sorted(int(r["trace_id"]) for r in rows) == list(range(1, 13))
+    assert len({r["grade_id"] for r in rows}) == 12

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from curation import migrations, views
 from curation.asking.journal import Journal, settle
@@ -109,6 +110,16 @@ def test_of_two_that_append_with_one_number_one_is_asked_again(empty):
     assert empty.append_once("grades", "app", rows) == 1
     assert numbers == [0, 1]
     assert {r["trace_id"] for r in empty.rows("FROM grades")} == {"theirs", "mine"}
+
+
+def test_a_commit_that_is_refused_where_nobody_else_commits_is_no_race(empty, monkeypatch):
+    def refused(*args):
+        raise CommitFailedError("no such write here")
+
+    empty.append("grades", grades("a"))
+    monkeypatch.setattr("curation.store._write", refused)
+    with pytest.raises(StoreError, match="grades: no such write here"):
+        empty.append_once("grades", "app", lambda n: (grades("b"), n + 1))
 
 
 def test_two_compactors_and_an_appender_keep_the_rows_right(empty):

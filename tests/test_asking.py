@@ -91,6 +91,23 @@ def test_what_still_fails_is_a_row_and_is_asked_again_by_the_next_run(store, aga
     assert against(store, (200, GOOD, {}))[0].answered == 1
 
 
+def test_a_refusal_says_nothing_of_its_row(store, against, monkeypatch):
+    """It is tried more often than what fails for reasons of its own."""
+    monkeypatch.setattr(engine, "PAUSE", 0.001)
+    times = engine.TRIES + 2
+    done, asked = against(store, *[error(429, headers={"Retry-After": "0"})] * times, (200, GOOD, {}))
+    assert (done.failed, done.answered, len(asked)) == (0, 1, times + 1)
+
+
+def test_a_server_that_refuses_everything_ends_the_run_and_fails_no_row(store, against, monkeypatch):
+    monkeypatch.setattr(engine, "PAUSE", 0.001)
+    monkeypatch.setattr(engine, "STARVED", 0.5)
+    done, asked = against(store, error(429, "try again tomorrow"), selection=Selection(limit=3))
+    assert (done.failed, done.answered, done.left) == (0, 0, 3)
+    assert "refused all for" in done.stopped and "try again tomorrow" in done.stopped
+    assert against(store, (200, GOOD, {}), selection=Selection(limit=3))[0].answered == 3
+
+
 def test_retry_after_is_obeyed(store, against):
     _, asked = against(store, error(429, headers={"Retry-After": "1"}), (200, GOOD, {}))
     assert asked[1]["time"] - asked[0]["time"] >= 1

@@ -31,7 +31,8 @@ from curation.asking.transport import Wire
 from curation.errors import BadInput, EndpointError
 
 T = TypeVar("T")
-TRIES = 6  # of one request within a run
+TRIES, REFUSALS = 6, 20  # of one request within a run; a 429 says nothing of the request, only of the moment
+STARVED = 150.0  # seconds in which a server refuses all: what it allows a minute is not what is missing
 PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds; doubled each time, where the server does not say how long
 LONGEST_WAIT = 600.0  # seconds that a server may ask us to wait within a run
 LAST_WORDS = 0.5  # seconds for what is in flight, where going on makes no sense
@@ -112,10 +113,11 @@ class Work:
         self.workers: asyncio.Future[list[None]]
         self.broken: OSError | None = None  # why nothing can be kept
         self.fatal: str | None = None  # why asking on makes no sense
+        self.fed = 0.0  # when an answer came last
 
     async def run(self) -> None:
         """Ask until all is answered, given up, or a stop."""
-        keeper = asyncio.create_task(self.keep())
+        self.fed, keeper = time.monotonic(), asyncio.create_task(self.keep())
         async with transport.open_wire(self.endpoint) as wire:
             self.workers = asyncio.gather(*(self.worker(wire) for _ in range(self.concurrency)))
             ends: list[asyncio.Future[Any]] = [self.workers, keeper]
@@ -205,15 +207,27 @@ class Work:
         if usd is not None or reply.failure is None:
             self.count.usd = None if usd is None or sofar is None else sofar + usd
         if reply.failure is None:
-            self.count.answered += 1
+            self.count.answered, self.fed = self.count.answered + 1, time.monotonic()
         elif reply.failure in FATAL:
             self.count.give_up(reply.failure)
             self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
-        elif reply.failure in PASSING and job.attempt < TRIES and (reply.wait or 0.0) <= LONGEST_WAIT:
+        elif self.may_pass(reply, job):
             pause = min(LONGEST_PAUSE, PAUSE * 2**job.attempt) * random.uniform(0.5, 1.0)
             self.jobs.again(job, max(pause, reply.wait or 0.0))  # Retry-After: 0 says nothing of who else asks
+            if self.starved(reply):
+                self.halt(f"{self.endpoint.provider} refused all for {STARVED:.0f} s: {reply.columns.get('detail')}")
         else:  # the next run may ask again what may pass
             self.count.give_up(reply.failure)
+
+    def may_pass(self, reply: Reply, job: Job) -> bool:
+        """Tell whether a failure is of the kind that passes, and its request has not been tried too often."""
+        tries = REFUSALS if reply.failure == "rate_limit" else TRIES
+        return reply.failure in PASSING and job.attempt < tries and (reply.wait or 0.0) <= LONGEST_WAIT
+
+    def starved(self, reply: Reply) -> bool:
+        """Tell whether a server has refused everything for so long that it has no minute's allowance to wait for."""
+        idle = not self.limits.in_flight and time.monotonic() - self.fed > STARVED
+        return reply.failure == "rate_limit" and idle
 
     def end(self, why: str) -> None:
         """Stop where going on makes no sense: what is in flight has a moment to come back."""

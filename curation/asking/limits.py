@@ -95,6 +95,7 @@ class Pace:
         self.level, self.filled = 0.0, clock()
         self.sends: deque[float] = deque(maxlen=LATEST)
         self.refusals: deque[float] = deque(maxlen=LATEST)  # by the time that they were sent at
+        self.in_a_row = 0  # refusals since anything was taken
 
     @property
     def known(self) -> bool:
@@ -119,17 +120,22 @@ class Pace:
     def refused(self, at: float) -> None:
         """Count a refusal of what was sent then; where they are many, keep to what was taken in the second before."""
         self.refusals.append(at)
+        self.in_a_row += 1
         self._fill()
         # answers come when they will: what was sent before the last one that was refused, and was not, was taken
         until = max(self.refusals)
         sent, refused = (sum(until - LOOKED < t <= until for t in times) for times in (self.sends, self.refusals))
-        if refused < max(FEW, REFUSED * sent):
+        if refused < max(FEW, REFUSED * sent) and self.in_a_row < FEW:
             return
         if sent > refused:
             self.base, self.since = (sent - refused) / LOOKED, self.filled
         elif self.filled - self.since > LOOKED:  # what is in flight knows nothing of it yet
             self.base, self.since = max(SLOWEST, (self.rate() if self.known else 1.0) / 2), self.filled
         self.level = min(self.level, 0.0)
+
+    def taken(self) -> None:
+        """Count an answer."""
+        self.in_a_row = 0
 
     def _fill(self) -> None:
         now, rate = self.clock(), self.rate()
@@ -188,6 +194,7 @@ class Limits:
         self.strain.append(over)
         if reply.failure is None:
             self.storm = 0
+            self.pace.taken()
             self._answered(reply)
         if self._strained() or self._crowded():
             self._cut()

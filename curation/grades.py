@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from curation.asking.engine import Asked, find_provider
+from curation.asking.engine import find_provider
 from curation.asking.journal import settle
 from curation.asking.reader import Reader
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, Stage, ask_stage
+from curation.asking.work import Asked
 from curation.prompting import Prompt, fill, load
 from curation.reading import read_grade
 from curation.runs import run

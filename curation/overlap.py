@@ -11,9 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.asking.engine import Asked, find_provider
+from curation.asking.engine import find_provider
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, Stage, ask_stages
+from curation.asking.work import Asked
 from curation.grades import GRADES, Opinion, valid_traces
 from curation.prompting import load
 from curation.runs import run

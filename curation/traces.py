@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.asking.engine import Asked, find_provider
+from curation.asking.engine import find_provider
 from curation.asking.reader import Reader
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, Stage, ask_stage
+from curation.asking.work import Asked
 from curation.prompting import Prompt, load
 from curation.reading import PARSER, is_valid, read_trace
 from curation.runs import run

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from curation.asking.engine import Asked
 from curation.asking.journal import Journal
 from curation.asking.requests import Endpoint, Request
+from curation.asking.work import Asked
 from curation.errors import BadInput
 from curation.rendering import load_tokenizer, prompt_ids
 
@@ -41,7 +41,7 @@ class Local(NamedTuple):
         journal: Journal,
         **how: Any,
     ) -> Asked:
-        """Answer what is not known yet, `concurrency` rows a batch, as `engine.ask` does of an endpoint.
+        """Answer what is not known yet, `concurrency` rows a batch, as the engine does of an endpoint.
 
         Every batch is in the journal before it is counted. Ctrl-C loses the batch in work alone.
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import COMMAND, KEY
 from kit.peer import GOOD, completion, peer
 
-from curation.asking import engine
+from curation.asking import work
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.errors import EndpointError
@@ -36,7 +36,7 @@ def error(status, message="no", headers=None, code=None):
 
 @pytest.fixture(autouse=True)
 def no_long_pauses(monkeypatch):
-    monkeypatch.setattr(engine, "PAUSE", 0.01)
+    monkeypatch.setattr(work, "PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_a_200_that_is_no_completion_is_no_answer(store, against, body):
 
 def test_what_still_fails_is_a_row_and_is_asked_again_by_the_next_run(store, against):
     done, asked = against(store, error(500, "out of order"))
-    assert (done.failed, done.answered, len(asked)) == (1, 0, engine.TRIES)
-    assert engine.TRIES > 3
+    assert (done.failed, done.answered, len(asked)) == (1, 0, work.TRIES)
+    assert work.TRIES > 3
     rows = store.rows("SELECT failure, detail, http_status FROM responses")
-    assert [(r["failure"], r["http_status"]) for r in rows] == [("server_error", 500)] * engine.TRIES
+    assert [(r["failure"], r["http_status"]) for r in rows] == [("server_error", 500)] * work.TRIES
     assert "out of order" in rows[0]["detail"]
     assert store.sql("FROM traces").num_rows == 0
     assert against(store, (200, GOOD, {}))[0].answered == 1
@@ -93,15 +93,15 @@ def test_what_still_fails_is_a_row_and_is_asked_again_by_the_next_run(store, aga
 
 def test_a_refusal_says_nothing_of_its_row(store, against, monkeypatch):
     """It is tried more often than what fails for reasons of its own."""
-    monkeypatch.setattr(engine, "PAUSE", 0.001)
-    times = engine.TRIES + 2
+    monkeypatch.setattr(work, "PAUSE", 0.001)
+    times = work.TRIES + 2
     done, asked = against(store, *[error(429, headers={"Retry-After": "0"})] * times, (200, GOOD, {}))
     assert (done.failed, done.answered, len(asked)) == (0, 1, times + 1)
 
 
 def test_a_server_that_refuses_everything_ends_the_run_and_fails_no_row(store, against, monkeypatch):
-    monkeypatch.setattr(engine, "PAUSE", 0.001)
-    monkeypatch.setattr(engine, "STARVED", 0.5)
+    monkeypatch.setattr(work, "PAUSE", 0.001)
+    monkeypatch.setattr(work, "STARVED", 0.5)
     done, asked = against(store, error(429, "try again tomorrow"), selection=Selection(limit=3))
     assert (done.failed, done.answered, done.left) == (0, 0, 3)
     assert "refused all for" in done.stopped and "try again tomorrow" in done.stopped
@@ -158,7 +158,7 @@ def test_a_server_that_drips_is_a_timeout(store, monkeypatch):
             threading.Thread(target=slowly, daemon=True).start()
 
     threading.Thread(target=drip, daemon=True).start()
-    monkeypatch.setattr(engine, "TRIES", 1)
+    monkeypatch.setattr(work, "TRIES", 1)
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/v1")
     began = time.monotonic()
     assert generate(store, ONE, endpoint("m"), how=QUIET).failed == 1
@@ -543,7 +543,7 @@ def test_rubbish_is_a_failed_call_and_no_end_of_the_run(store, monkeypatch, kind
 
     threading.Thread(target=serve_rubbish, daemon=True).start()
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/v1")
-    monkeypatch.setattr(engine, "TRIES", 2)
+    monkeypatch.setattr(work, "TRIES", 2)
     try:
         done = generate(store, Selection(limit=3), endpoint("m"), how=QUIET)
         assert (done.failed, done.answered) == (3, 0)

@@ -18,7 +18,7 @@ from curation.store import Store
 
 EXAMPLES, KILLS, IN_FLIGHT = 5_000, 30, 60
 # short pauses, so that thousands of retries take a minute; all else is as it is
-CLIENT = "from curation.asking import engine; engine.PAUSE = 0.02; import synthpert; synthpert.main()"
+CLIENT = "from curation.asking import work; work.PAUSE = 0.02; import synthpert; synthpert.main()"
 
 
 @pytest.fixture

@@ -158,6 +158,27 @@ def test_a_server_that_refuses_is_asked_what_it_takes(clock, rate, burst, most, 
     assert limits.window == limits.most, "the number in flight is another matter"
 
 
+class ByTheMinute(Metered):
+    """A server that takes so many in each minute by the clock, all at once if it must."""
+
+    def takes(self):
+        minute = self.clock.now // 60
+        self.level, self.filled = (self.burst, minute) if minute != self.filled else (self.level, self.filled)
+        taken = self.level >= 1
+        self.level -= taken
+        self.refused += not taken
+        return taken
+
+
+@pytest.mark.parametrize(("many", "rows", "answer"), [(30, 120, 1.0), (15, 60, 5.0), (60, 600, 2.0)])
+def test_the_rest_of_a_minute_is_waited_out_and_not_filled_with_tries(clock, many, rows, answer):
+    clock.now = 120.0
+    server, limits = ByTheMinute(clock, 0, many, answer), Limits(64, clock=clock)
+    assert server.asked(limits, rows) < (rows / many - 1) * 60 + answer + 20
+    assert max(server.tries.values()) <= 6, "no row is given up"
+    assert server.refused < 2 * rows
+
+
 def test_overloads_cut_the_number_in_flight_once_an_answer(clock):
     limits = Limits(64, clock=clock)
     for _ in range(64):

@@ -9,7 +9,7 @@ import time
 from conftest import COMMAND
 from kit.peer import GOOD, completion, peer
 
-from curation.asking import engine
+from curation.asking import work
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.overlap import generate_and_grade
@@ -38,7 +38,7 @@ def test_it_asks_what_the_two_commands_would_ask(store, ask_json):
 
 
 def test_the_critic_begins_before_the_generator_ends(store, monkeypatch):
-    monkeypatch.setattr(engine, "ABSORB_FIRST", 0.5)
+    monkeypatch.setattr(work, "ABSORB_FIRST", 0.5)
     seen = []
 
     def say(n, body):

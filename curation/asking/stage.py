@@ -9,23 +9,24 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from curation.asking.budget import Budget
-from curation.asking.engine import Asked, Work, ask_all
+from curation.asking.engine import ask_all
 from curation.asking.jobs import Known
 from curation.asking.journal import Journal, Neighbours, settle
 from curation.asking.limits import Given
 from curation.asking.progress import Part, View, tally
 from curation.asking.replies import FATAL, PASSING
 from curation.asking.requests import Endpoint, Request
+from curation.asking.work import Asked, Work
 from curation.config import model_settings
 from curation.selection import query
 from curation.store import Store
 
 
 class Ask(Protocol):
-    """What asks the requests of a stage: `engine.ask`, or a model in this process that keeps to the same form."""
+    """What asks the requests of a stage in the engine's place: a model in this process."""
 
     def __call__(self, requests: Iterable[Request | None], endpoint: Endpoint, journal: Journal, **how: Any) -> Asked:
-        """Ask what is not known; see `engine.Work` for what is given."""
+        """Ask what is not known; see `work.Work` for what is given."""
         ...
 
 

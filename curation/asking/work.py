@@ -105,11 +105,11 @@ class Work:
         self.workers: asyncio.Future[list[None]]
         self.broken: OSError | None = None  # why nothing can be kept
         self.fatal: str | None = None  # why asking on makes no sense
-        self.fed = 0.0  # when an answer came last
+        self.refused: float | None = None  # since when it refuses all
 
     async def run(self) -> None:
         """Ask until all is answered, given up, or a stop."""
-        self.fed, keeper = time.monotonic(), asyncio.create_task(self.keep())
+        keeper = asyncio.create_task(self.keep())
         async with transport.open_wire(self.endpoint) as wire:
             self.workers = asyncio.gather(*(self.worker(wire) for _ in range(self.concurrency)))
             ends: list[asyncio.Future[Any]] = [self.workers, keeper]
@@ -199,7 +199,7 @@ class Work:
         if usd is not None or reply.failure is None:
             self.count.usd = None if usd is None or sofar is None else sofar + usd
         if reply.failure is None:
-            self.count.answered, self.fed = self.count.answered + 1, time.monotonic()
+            self.count.answered, self.refused = self.count.answered + 1, None
         elif reply.failure in FATAL:
             self.count.give_up(reply.failure)
             self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
@@ -218,8 +218,10 @@ class Work:
 
     def starved(self, reply: Reply) -> bool:
         """Tell whether a server has refused everything for so long that it has no minute's allowance to wait for."""
-        idle = not self.limits.in_flight and time.monotonic() - self.fed > STARVED
-        return reply.failure == "rate_limit" and idle
+        if reply.failure != "rate_limit":
+            return False
+        self.refused = self.refused or time.monotonic()
+        return not self.limits.in_flight and time.monotonic() - self.refused > STARVED
 
     def end(self, why: str) -> None:
         """Stop where going on makes no sense: what is in flight has a moment to come back."""

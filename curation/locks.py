@@ -24,7 +24,7 @@ def hold(file: Path) -> IO[bytes]:
     while True:
         out = open(file, "ab", buffering=0)  # noqa: SIM115 - the caller closes it
         fcntl.flock(out, fcntl.LOCK_EX)
-        if file.exists() and os.fstat(out.fileno()).st_ino == file.stat().st_ino:
+        if _there(file, out):
             return out
         out.close()
 
@@ -47,8 +47,16 @@ def abandoned(folder: Path, pattern: str) -> Iterator[tuple[Path, IO[bytes]]]:
         except FileNotFoundError:
             continue  # another process came first
         with held:
-            if _taken(held):
+            if _taken(held) and _there(file, held):
                 yield file, held
+
+
+def _there(file: Path, handle: IO) -> bool:
+    """Tell whether a file is still the one that was opened: its holder may have removed it just before."""
+    try:
+        return os.fstat(handle.fileno()).st_ino == file.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _taken(handle: IO) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.asking.engine import find_provider
+from curation.asking.journal import settle
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, Stage, ask_stages
 from curation.asking.work import Asked
@@ -94,12 +95,13 @@ class Feed:
     ) -> None:
         self.store, self.opinion = store, opinion
         self.wanted = (selection, approach, correct_only, rehearsed)
-        self.read = TRACES.follow(store)
         self.since: datetime | None = None
         self.seen: set[str] = set()
         self.waiting: deque[Request] = deque()
         self.closed = False
+        settle(store)
         TRACES.read(store)
+        self.read = TRACES.follow(store)
         self.take()  # of what earlier runs made
 
     def more(self, responses: pa.Table) -> None:

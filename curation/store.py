@@ -117,6 +117,11 @@ class Store:
                 if DeltaTable(self._uri(table)).version() == seen:
                     raise StoreError(f"{self._uri(table)}: {_one_line(e)}") from e
 
+    def number(self, table: str, app: str) -> int:
+        """Return the number that `append_once` has set for an app last; 0 if none."""
+        handle = self._open(table)
+        return (handle and handle.transaction_version(app)) or 0
+
     def append_new(self, table: str, rows: pa.Table) -> int:
         """Append the rows whose id the table does not hold yet, once however many do so; returns how many."""
         key = TABLES[table].key

@@ -52,15 +52,16 @@ def generate(
     Source: the paper's section 3.2; `control` is this project's own, to test critics with.
     """
     args = {**selection.given(), "approach": approach, **target.given(samples, prompts)}
-    stage = prepare(store, selection, target, approach, samples, prompts)
+    stage, read, done = prepare(store, selection, target, approach, samples, prompts), TRACES.follow(store), Asked()
     with run(store, "generate", args) as this:
         try:
-            done = ask_stage(store, stage._replace(run_id=this.id), how)
+            done = ask_stage(store, stage._replace(run_id=this.id, read=read), how)
             this.stopped = done.stopped is not None
-            if done.cached:  # a killed run may have left some, or a new reader has not read them
-                read_traces(store)
             return done
         finally:
+            # an earlier run may have left some unread, or this one by an error; or there is a new reader
+            if done.cached or read.total != done.answered or not done.answered:
+                read_traces(store)
             store.compact()
 
 
@@ -72,7 +73,7 @@ def prepare(
     chosen = select(store, selection)
     questions = partial(requests, chosen, prompt, approach, samples)
     total = chosen.num_rows * samples
-    return Stage("generate", find_provider(target), questions, total, read=TRACES.follow(store), tally="accepted")
+    return Stage("generate", find_provider(target), questions, total, tally="accepted")
 
 
 def shown_outcome(approach: str, example: dict[str, Any]) -> str | None:

@@ -58,11 +58,21 @@ def test_of_two_runs_that_paid_for_one_request_the_first_that_is_read_counts(sto
     assert store.sql("FROM raw.traces").num_rows == 3
 
 
+def test_an_answer_that_comes_long_after_anothers_was_read_is_left(store, answered):
+    """Between the two this run has read others, which nobody else had."""
+    mine = TRACES.follow(store)
+    answered("theirs", "slow", take=TRACES.follow(store))
+    answered("mine", "a", take=mine)
+    answered("mine", "slow", take=mine)
+    assert reasonings(store) == {"slow": "theirs 0", "a": "mine 0"}
+    assert store.sql("FROM raw.traces").num_rows == 2
+
+
 def test_another_reader_that_wins_the_commit_is_seen(store, answered, monkeypatch):
     """It reads the same request between this one's look and its commit."""
     mine, theirs = TRACES.follow(store), TRACES.follow(store)
     answered("mine", "a", take=mine)
-    rows, first = type(TRACES)._rows, [True]
+    rows, first = type(TRACES).rows, [True]
 
     def overtaken(self, *given):
         found = rows(self, *given)
@@ -70,7 +80,7 @@ def test_another_reader_that_wins_the_commit_is_seen(store, answered, monkeypatc
             answered("theirs", "b", take=theirs)
         return found
 
-    monkeypatch.setattr(type(TRACES), "_rows", overtaken)
+    monkeypatch.setattr(type(TRACES), "rows", overtaken)
     answered("mine", "b", "c", take=mine)
     assert reasonings(store) == {"a": "mine 0", "b": "theirs 0", "c": "mine 1"}
     assert store.sql("FROM raw.traces").num_rows == 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -66,8 +67,12 @@ class Journal:
             lines, self._lines = self._lines, []
             self.pending += len(lines)
             data = memoryview(b"".join(lines))
-            while data:  # a disk that is nearly full may take a part
-                data = data[self._out.write(data) :]
+            try:
+                while data:  # a disk that is nearly full may take a part
+                    data = data[self._out.write(data) :]
+            except OSError:
+                self._lines.insert(0, bytes(data))  # for who tries again
+                raise
 
     def publish(self) -> None:
         """Have the lines of a staged journal count: who finds them from now on, be it after a kill, absorbs them."""
@@ -93,7 +98,8 @@ class Journal:
         if not (lines := self.pending):
             return 0
         absorbed = _absorb(self.store, self.file, take)
-        self.pending -= lines  # not before: what did not reach the table stays in the file
+        with self._alone:  # not before: what did not reach the table stays in the file
+            self.pending -= lines
         return absorbed
 
     def close(self) -> None:
@@ -110,26 +116,31 @@ class Neighbours:
 
     def __init__(self, own: Path) -> None:
         self.own = own
-        self.read: dict[Path, int] = {}  # bytes of each that were read
+        self.any = False
+        self._open: dict[Path, IO[bytes]] = {}  # what is written to one last is read after it is gone, too
 
     def answered(self) -> set[str]:
         """Return the requests that others were answered since the last call."""
-        found = set()
         for file in self.own.parent.glob("*.jsonl"):
-            if file != self.own:
-                found |= {r["request_id"] for r in self._lines(file) if not r.get("failure")}
+            if file != self.own and file not in self._open:
+                with suppress(FileNotFoundError):  # it came to its end just now: its rows are in the table
+                    self._open[file] = open(file, "rb")  # noqa: SIM115
+                    self.any = True
+        found: set[str] = set()
+        for file, lines in list(self._open.items()):
+            gone = not os.fstat(lines.fileno()).st_nlink
+            found |= {row["request_id"] for row in _next(lines) if not row.get("failure")}
+            if gone:
+                self._open.pop(file).close()
         return found
 
-    def _lines(self, file: Path) -> list[dict[str, Any]]:
-        try:
-            with open(file, "rb") as f:
-                f.seek(self.read.get(file, 0))
-                data = f.read()
-        except FileNotFoundError:  # it came to its end just now: its rows are in the table
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self.read[file] = self.read.get(file, 0) + len(whole)
-        return _parsed(whole)
+
+def _next(file: IO[bytes]) -> list[dict[str, Any]]:
+    """Return the rows of the whole lines that follow."""
+    data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    file.seek(len(whole) - len(data), os.SEEK_CUR)
+    return _parsed(whole)
 
 
 def settle(store: Store) -> list[str]:

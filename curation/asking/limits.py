@@ -60,6 +60,10 @@ class Limits:
         self.best = float("inf")
         self.seconds = self.tokens_out = 0.0  # of an answer, a running mean
 
+    def share(self, other: Limits) -> None:
+        """Hold the rates together with another's, as two stages that ask one model must."""
+        self.buckets, self.pace = other.buckets, other.pace
+
     def delay(self, tokens: float) -> float | None:
         """Return the seconds until a request of so many tokens may be sent; None: when another has come back."""
         if self.in_flight >= int(self.window):
@@ -135,7 +139,7 @@ class Limits:
         """Cut the number in flight, once in the time of an answer: what is in flight knows nothing of the cut yet."""
         now = self.clock()
         if self.window <= LEAST:  # one at a time is still too fast
-            self.storm += 1
+            self.storm = min(self.storm + 1, 10)
             self.closed_until = max(self.closed_until, now + min(LONGEST_CLOSED, 2.0**self.storm * FIRST_CLOSED))
         if now - self.cut_at > max(self.seconds, 0.1):
             self.cut_at = now

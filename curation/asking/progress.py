@@ -84,8 +84,8 @@ class Part:
         if self.ended:
             return f"in {_span(self.pace[-1][0] - self.began)}"
         if self.count.stopped:
-            again = " again" if self.count.stopped == "interrupted" else ""
-            return f"stopping: Ctrl-C{again} gives up what is in flight"
+            again = ": Ctrl-C again gives up what is in flight" if self.count.stopped == "interrupted" else ""
+            return f"stopping{again}"
         if self.done >= self.total:
             return "done"
         return f"{_span((self.total - self.done) / self.rate)} left" if self.rate else "time left unknown"

@@ -92,13 +92,18 @@ class Pace:
         # answers come when they will: what was sent before the last one that was refused, and was not, was taken
         until = max(self.refusals)
         sent, refused = (sum(until - LOOKED < t <= until for t in times) for times in (self.sends, self.refusals))
-        if refused < max(FEW, REFUSED * sent) and self.in_a_row < FEW:
+        if refused < max(FEW, REFUSED * sent) and not self.refuses:
             return
         if sent > refused:
             self.base, self.since = (sent - refused) / LOOKED, self.filled
         elif self.filled - self.since > LOOKED:  # what is in flight knows nothing of it yet
             self.base, self.since = max(SLOWEST, (self.rate() if self.known else 1.0) / 2), self.filled
         self.level = min(self.level, 0.0)
+
+    @property
+    def refuses(self) -> bool:
+        """Tell whether nothing is taken any more."""
+        return self.in_a_row >= FEW
 
     def taken(self) -> None:
         """Count an answer."""

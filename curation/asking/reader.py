@@ -43,51 +43,36 @@ class Reader(NamedTuple):
         sql = self._sql("unread_responses").replace("{columns}", ", ".join(COLUMNS))
 
         def unread(number: int) -> tuple[pa.Table, int]:
-            return self._rows(store.sql(sql, {"stage": self.stage, "most": AT_ONCE})), number + 1
+            return self.rows(store.sql(sql, {"stage": self.stage, "most": AT_ONCE})), number + 1
 
         total = 0
-        while done := store.append_once(self.table, self._app, unread):
+        while done := store.append_once(self.table, self.app, unread):
             total += done
             if done < AT_ONCE:
                 break
         return total
 
-    def follow(self, store: Store) -> Callable[[pa.Table], int]:
-        """Return a function that reads responses which have just reached the store; it returns how many it read.
+    def follow(self, store: Store) -> Follower:
+        """Return what reads the responses of a run as they reach the store.
 
-        As long as nobody else has read any in between, they need not be looked up: a run asks nothing twice.
+        To be called before the run looks at what is answered.
         """
-        last: int | None = None
-
-        def read(responses: pa.Table) -> int:
-            nonlocal last
-            reached: int | None = None
-
-            def unread(number: int) -> tuple[pa.Table, int]:
-                nonlocal reached
-                reached = number + 1
-                known = set() if number == last else self._known(store, responses)
-                return self._rows(responses, known), reached
-
-            done = store.append_once(self.table, self._app, unread)
-            last = reached if done else last
-            return done
-
-        return read
+        return Follower(self, store)
 
     @property
-    def _app(self) -> str:
+    def app(self) -> str:
+        """The name that its commits carry a number under."""
         return f"read-{self.table}"
 
     def _sql(self, name: str) -> str:
         return query(name).replace("{read_already}", self.already)
 
-    def _known(self, store: Store, responses: pa.Table) -> set[str]:
+    def known(self, store: Store, responses: pa.Table) -> set[str]:
         """Return those of the requests that were read already."""
         ids = responses["request_id"].to_pylist()
         return set(store.sql(self._sql("read_of"), {"ids": ids})["request_id"].to_pylist())
 
-    def _rows(self, responses: pa.Table, known: Container[str] = ()) -> pa.Table:
+    def rows(self, responses: pa.Table, known: Container[str] = ()) -> pa.Table:
         """Return what is read from the answers among responses, but for those to known requests."""
         schema = TABLES[self.table].schema
         found = [empty(schema)]
@@ -99,3 +84,28 @@ class Reader(NamedTuple):
 
     def _is_answer(self, response: dict[str, Any]) -> bool:
         return response["stage"] == self.stage and response["failure"] is None
+
+
+class Follower:
+    """Reads the responses of one run, each commit's once it is in the table.
+
+    As long as nobody else has read any since the run began, none need be looked up: a run asks nothing twice.
+    """
+
+    def __init__(self, reader: Reader, store: Store) -> None:
+        self.reader, self.store = reader, store
+        self.number, self.alone = store.number(reader.table, reader.app), True
+        self.total = 0  # answers read
+
+    def __call__(self, responses: pa.Table) -> int:
+        """Read responses; returns how many rows came of them."""
+
+        def unread(number: int) -> tuple[pa.Table, int]:
+            self.alone = self.alone and number == self.number
+            known = set() if self.alone else self.reader.known(self.store, responses)
+            return self.reader.rows(responses, known), number + 1
+
+        done = self.store.append_once(self.reader.table, self.reader.app, unread)
+        self.number += done > 0
+        self.total += done
+        return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from curation.asking.replies import FATAL, PASSING
 from curation.asking.requests import Endpoint, Request
 from curation.asking.work import Asked, Work
 from curation.config import model_settings
+from curation.errors import StoreError
 from curation.selection import query
 from curation.store import Store
 
@@ -100,6 +101,10 @@ def ask_stages(store: Store, stages: list[Stage], how: How) -> list[Asked]:
             Work(requests, stage.target, journal, **options)
             for stage, (requests, journal, options) in zip(stages, prepared, strict=True)
         ]
+        for n, work in enumerate(works):
+            for other in works[:n]:
+                if (work.endpoint.provider, work.endpoint.model) == (other.endpoint.provider, other.endpoint.model):
+                    work.limits.share(other.limits)
         return ask_all(works)
 
 
@@ -109,13 +114,16 @@ def _prepared(
 ) -> Iterator[tuple[Iterable[Request | None], Journal, dict[str, Any]]]:
     """Yield the requests, where their answers go, and all else that the engine wants to know."""
     journal = Journal(store, stage.run_id)
-    known, neighbours = _known(store, stage.name, how.retry_failed), Neighbours(journal.file)
-    known.answered |= neighbours.answered()
+    neighbours = Neighbours(journal.file)
+    elsewhere = neighbours.answered()  # first: what leaves a journal is in the table by then
+    known = _known(store, stage.name, how.retry_failed)
+    known.answered |= elsewhere
 
     def read(responses: pa.Table) -> None:
         stage.read(responses)
         if stage.tally and not how.quiet:
-            part.tally = tally(store.rows(query(f"tally_{stage.tally}"), {"run": stage.run_id}))
+            with suppress(StoreError):  # it is looked at, and nothing rests on it
+                part.tally = tally(store.rows(query(f"tally_{stage.tally}"), {"run": stage.run_id}))
 
     options = {
         "known": known,
@@ -130,7 +138,7 @@ def _prepared(
     }
     try:
         # two runs that ask the same in the same order would always be at the same place
-        yield stage.requests(bool(neighbours.read)), journal, options
+        yield stage.requests(neighbours.any), journal, options
     finally:
         journal.close()
 

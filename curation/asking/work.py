@@ -32,7 +32,7 @@ LAST_WORDS = 0.5  # seconds for what is in flight, where going on makes no sense
 SYNC_EVERY, ABSORB_ROWS = 1.0, 2_000  # seconds, rows
 LEARN_OFTEN = 4  # times between two syncs, what other runs were answered is looked up
 ABSORB_FIRST, ABSORB_EVERY = 2.0, 15.0  # seconds; doubled from the first to the second
-LOOK_AGAIN = 1.0  # seconds, where another model's requests hold the budget
+LOOK_AGAIN, LONGEST_LOOK = 1.0, 5.0  # seconds, where another model's requests hold the budget, and for a rate
 
 
 @dataclass
@@ -106,6 +106,7 @@ class Work:
         self.broken: OSError | None = None  # why nothing can be kept
         self.fatal: str | None = None  # why asking on makes no sense
         self.refused: float | None = None  # since when it refuses all
+        self.interrupted = False
 
     async def run(self) -> None:
         """Ask until all is answered, given up, or a stop."""
@@ -114,7 +115,9 @@ class Work:
             self.workers = asyncio.gather(*(self.worker(wire) for _ in range(self.concurrency)))
             ends: list[asyncio.Future[Any]] = [self.workers, keeper]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            self.workers.cancel()  # of effect only if the keeper ended, which it does by an error alone
+            if keeper.done():  # by an error: what is in flight is paid, and the journal may still take it
+                self.halt()
+                await asyncio.wait([self.workers])
             for ended in ends:
                 with suppress(asyncio.CancelledError):  # those that were in flight and are given up
                     _ = ended.done() and ended.result()
@@ -142,8 +145,9 @@ class Work:
 
     def interrupt(self) -> None:
         """Ask nothing new; on the second call give up what is in flight."""
-        if self.stop.is_set():
+        if self.interrupted:
             self.workers.cancel()
+        self.interrupted = True
         self.halt("interrupted")
 
     # -- one worker
@@ -168,7 +172,7 @@ class Work:
                 elif delay > LONGEST_WAIT:
                     self.halt(f"{self.endpoint.provider} asks to wait {min(delay, 1e9):,.0f} s")
                 elif delay:
-                    await self.rest(delay)
+                    await self.turn(min(delay, LONGEST_LOOK))  # it may be over sooner
                 elif self.budget.reserve(most):
                     self.limits.sent(tokens)
                     return True
@@ -199,29 +203,33 @@ class Work:
         if usd is not None or reply.failure is None:
             self.count.usd = None if usd is None or sofar is None else sofar + usd
         if reply.failure is None:
-            self.count.answered, self.refused = self.count.answered + 1, None
+            self.count.answered += 1
         elif reply.failure in FATAL:
             self.count.give_up(reply.failure)
             self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
         elif self.may_pass(reply, job):
             pause = min(LONGEST_PAUSE, PAUSE * 2**job.attempt) * random.uniform(0.5, 1.0)
             self.jobs.again(job, max(pause, reply.wait or 0.0))  # Retry-After: 0 says nothing of who else asks
-            if self.starved(reply):
-                self.halt(f"{self.endpoint.provider} refused all for {STARVED:.0f} s: {reply.columns.get('detail')}")
         else:  # the next run may ask again what may pass
             self.count.give_up(reply.failure)
+        if why := self.starved(reply):
+            self.halt(f"{self.endpoint.provider} {why}: {reply.columns.get('detail')}")
 
     def may_pass(self, reply: Reply, job: Job) -> bool:
         """Tell whether a failure is of the kind that passes, and its request has not been tried too often."""
         tries = REFUSALS if reply.failure == "rate_limit" else TRIES
         return reply.failure in PASSING and job.attempt < tries and (reply.wait or 0.0) <= LONGEST_WAIT
 
-    def starved(self, reply: Reply) -> bool:
-        """Tell whether a server has refused everything for so long that it has no minute's allowance to wait for."""
+    def starved(self, reply: Reply) -> str:
+        """Say how a server refuses everything, if it is for longer than a minute's allowance takes to come back."""
         if reply.failure != "rate_limit":
-            return False
+            self.refused = None
+            return ""
         self.refused = self.refused or time.monotonic()
-        return not self.limits.in_flight and time.monotonic() - self.refused > STARVED
+        if (reply.wait or 0.0) > LONGEST_WAIT and self.limits.pace.refuses:
+            return f"asks to wait {min(reply.wait or 0.0, 1e9):,.0f} s"
+        idle = not self.limits.in_flight and time.monotonic() - self.refused > STARVED
+        return f"refused all for {STARVED:.0f} s" if idle else ""
 
     def end(self, why: str) -> None:
         """Stop where going on makes no sense: what is in flight has a moment to come back."""

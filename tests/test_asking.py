@@ -108,6 +108,13 @@ def test_a_server_that_refuses_everything_ends_the_run_and_fails_no_row(store, a
     assert against(store, (200, GOOD, {}), selection=Selection(limit=3))[0].answered == 3
 
 
+def test_who_asks_everything_to_wait_for_hours_ends_the_run(store, against):
+    how = How(quiet=True, concurrency=4)
+    done, asked = against(store, error(429, headers={"Retry-After": "3600"}), selection=Selection(limit=40), how=how)
+    assert "asks to wait 3,600 s" in done.stopped
+    assert done.failed < 10 and done.failed + done.left == 40, "the others are not even tried"
+
+
 def test_retry_after_is_obeyed(store, against):
     _, asked = against(store, error(429, headers={"Retry-After": "1"}), (200, GOOD, {}))
     assert asked[1]["time"] - asked[0]["time"] >= 1

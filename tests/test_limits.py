@@ -158,6 +158,16 @@ def test_a_server_that_refuses_is_asked_what_it_takes(clock, rate, burst, most, 
     assert limits.window == limits.most, "the number in flight is another matter"
 
 
+def test_refusals_that_come_sooner_than_answers_are_no_rate(clock):
+    """One in twenty is refused at once, while answers take their time: five in a row, and nothing to learn of them."""
+    limits = Limits(100, clock=clock)
+    for _ in range(100):
+        send(limits)
+    for _ in range(5):
+        back(limits, came(0.01, failure="rate_limit", retry_after="1"))
+    assert limits.delay(10) == 0 and not limits.pace.known
+
+
 class ByTheMinute(Metered):
     """A server that takes so many in each minute by the clock, all at once if it must."""
 

@@ -5,18 +5,23 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from conftest import COMMAND
 from kit.peer import GOOD, completion, peer
 
-from curation.asking import work
+from curation.asking import stage, work
+from curation.asking.engine import ask_all
+from curation.asking.journal import Journal
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.overlap import generate_and_grade
 from curation.rehearsal.server import serve
 from curation.selection import Selection
 from curation.store import Store
+from curation.traces import generate
 
+GRADE = completion("<evaluation>good</evaluation>")
 QUIET = How(quiet=True, concurrency=8)
 COUNTS = "SELECT stage, count(*) AS n, count(DISTINCT request_id) AS ids FROM responses GROUP BY 1 ORDER BY 1"
 
@@ -54,6 +59,30 @@ def test_the_critic_begins_before_the_generator_ends(store, monkeypatch):
     assert (made.answered, graded.answered) == (400, 400)
     assert seen.index("c") < len(seen) - 1 - seen[::-1].index("m"), "they overlap"
     assert store.rows("SELECT count(*) AS n FROM traces WHERE grade = 'good'") == [{"n": 400}]
+
+
+def test_what_a_kill_left_in_the_journal_is_graded_by_the_next_run(store, monkeypatch):
+    with peer(lambda n, body: (200, GOOD if body["model"] == "m" else GRADE, {})) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        with monkeypatch.context() as killed:
+            killed.setattr(work.Work, "absorb", lambda self: None)
+            killed.setattr(Journal, "close", lambda self: self._out.close())  # the lock goes, the file stays
+            generate(store, Selection(limit=6), endpoint("m"), how=QUIET)
+        assert store.sql("FROM raw.responses").num_rows == 0
+        made, graded = generate_and_grade(store, Selection(limit=6), endpoint("m"), endpoint("c"), how=QUIET)
+    assert (made.asked, made.cached, graded.answered) == (0, 6, 6)
+
+
+def test_a_critic_that_is_the_generator_shares_its_rate(store, monkeypatch):
+    Path("synthpert.toml").write_text("[models.m]\nrequests_per_minute = 600")
+    with peer(lambda n, body: (200, GRADE if "evaluation" in str(body) else GOOD, {})) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        seen = []
+        monkeypatch.setattr(stage, "ask_all", lambda works: seen.extend(works) or ask_all(works))
+        generate_and_grade(store, Selection(limit=3), endpoint("m"), endpoint("m"), how=QUIET)
+        generate_and_grade(store, Selection(limit=3, seed=1), endpoint("m"), endpoint("c"), how=QUIET)
+    shared = [one.limits.pace is two.limits.pace for one, two in (seen[:2], seen[2:])]
+    assert shared == [True, False] and seen[0].limits.buckets["requests"] is seen[1].limits.buckets["requests"]
 
 
 def test_a_critic_that_is_refused_ends_both_and_keeps_what_came(store, run, monkeypatch):

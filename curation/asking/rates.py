@@ -92,7 +92,8 @@ class Pace:
         # answers come when they will: what was sent before the last one that was refused, and was not, was taken
         until = max(self.refusals)
         sent, refused = (sum(until - LOOKED < t <= until for t in times) for times in (self.sends, self.refusals))
-        if refused < max(FEW, REFUSED * sent) and not self.refuses:
+        # a row of refusals says something only if what was sent between them was not taken either
+        if refused < max(FEW, REFUSED * sent) and not (self.refuses and sent <= refused):
             return
         if sent > refused:
             self.base, self.since = (sent - refused) / LOOKED, self.filled

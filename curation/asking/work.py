@@ -226,10 +226,11 @@ class Work:
             self.refused = None
             return ""
         self.refused = self.refused or time.monotonic()
+        if self.limits.in_flight:
+            return ""
         if (reply.wait or 0.0) > LONGEST_WAIT and self.limits.pace.refuses:
             return f"asks to wait {min(reply.wait or 0.0, 1e9):,.0f} s"
-        idle = not self.limits.in_flight and time.monotonic() - self.refused > STARVED
-        return f"refused all for {STARVED:.0f} s" if idle else ""
+        return f"refused all for {STARVED:.0f} s" if time.monotonic() - self.refused > STARVED else ""
 
     def end(self, why: str) -> None:
         """Stop where going on makes no sense: what is in flight has a moment to come back."""

@@ -1,4 +1,5 @@
-"""The store: append-only Delta tables in one folder, Arrow in and out. Nothing else knows that Delta exists.
+"""The store: append-only Delta tables in one folder, Arrow in and out. Nothing but `delta` beneath it knows that Delta
+exists.
 
 What Delta must be held down to (each was found by breaking it, and has a test in tests/test_store.py): history
 must not expire, rows are never removed, a commit carries a number that works as a compare-and-swap, and
@@ -11,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -19,24 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curation import macros, views
-from curation.arrow import empty, nothing, to_rows
+from curation import delta, macros, views
+from curation.arrow import nothing, to_rows
 from curation.errors import StoreError
 from curation.locks import lock
 from curation.schema import CHILD_FIRST, TABLES
 
 if TYPE_CHECKING:
     import duckdb
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import DeltaTable
 
-FOREVER = {
-    "delta.appendOnly": "true",
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 36500 days",
-    "delta.deletedFileRetentionDuration": "interval 36500 days",
-    "delta.checkpointInterval": "10",  # of 100, each commit costs twice the time, and memory that does not come back
-    "delta.dataSkippingNumIndexedCols": "0",  # who reads a table goes by the Parquet files' own statistics
-}
 COMPACT_ABOVE = 200  # files a table
 HELD = 64  # tables as they were at a version
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a Ctrl-C: a RuntimeError
@@ -86,7 +79,7 @@ class Store:
         """
         _check_schema(table, rows.schema)
         if rows.num_rows:
-            _write(self._open(table) or self._create(table), rows)
+            delta.write(self._open(table) or self._create(table), rows)
 
     def append_once(self, table: str, app: str, rows_since: Callable[[int], tuple[pa.Table, int]]) -> int:
         """Append what `rows_since(number)` gives, and set `app`'s number to the one it gives, in one commit.
@@ -111,11 +104,11 @@ class Store:
             if not rows.num_rows:
                 return 0
             try:
-                _write(handle, rows, CommitProperties(app_transactions=[Transaction(app, after)]))
+                delta.write(handle, rows, CommitProperties(app_transactions=[Transaction(app, after)]))
                 return rows.num_rows
             except CommitFailedError as e:
                 if DeltaTable(self._uri(table)).version() == seen:
-                    raise StoreError(f"{self._uri(table)}: {_one_line(e)}") from e
+                    raise StoreError(f"{self._uri(table)}: {delta.one_line(e)}") from e
 
     def number(self, table: str, app: str) -> int:
         """Return the number that `append_once` has set for an app last; 0 if none."""
@@ -178,7 +171,7 @@ class Store:
         end = DeltaTable(self._uri(table)).version()
         since = [DeltaTable(self._uri(table), version=v) for v in range(start, end + 1)]
         for before, after in pairwise(since):
-            if len(after.file_uris()) < len(before.file_uris()) and _count(after) != _count(before):
+            if len(after.file_uris()) < len(before.file_uris()) and delta.count(after) != delta.count(before):
                 raise StoreError(f"compacting {table} changed its rows; version {before.version()} is whole")
 
     # -- reading
@@ -221,7 +214,7 @@ class Store:
         try:
             yield
         except (duckdb.IOException, duckdb.InvalidInputException) as e:
-            raise StoreError(f"{self.place}: {_one_line(e)}") from e
+            raise StoreError(f"{self.place}: {delta.one_line(e)}") from e
         except RuntimeError as e:
             raise (KeyboardInterrupt if str(e) == INTERRUPTED else e) from e
 
@@ -317,7 +310,7 @@ class Store:
         try:
             filesystem, folder = FileSystem.from_uri(self._uri(table))
         except (pa.ArrowException, OSError) as e:
-            raise StoreError(f"{self._uri(table)}: {_one_line(e)}") from e
+            raise StoreError(f"{self._uri(table)}: {delta.one_line(e)}") from e
         inside = [f"{folder}/{f.rsplit('/', 1)[1]}" for f in files]
         return ds.dataset(inside, schema=schema, format="parquet", filesystem=filesystem)
 
@@ -327,33 +320,10 @@ class Store:
         return f"{self.place}/{table}"
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
-
-        # asking the file system costs a tenth of asking Delta, and a table that is not there is the usual case
-        try:
-            if not self.remote:
-                os.stat(f"{self._uri(table)}/_delta_log")
-        except FileNotFoundError:
-            return None
-        except OSError as e:  # a folder that may not be entered is not an empty table
-            raise StoreError(f"{self._uri(table)}: {e.strerror}") from e
-        try:
-            return DeltaTable(self._uri(table), version=version)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError) as e:
-            raise StoreError(f"{self._uri(table)}: {_one_line(e)}") from e
+        return delta.opened(self._uri(table), version)
 
     def _create(self, table: str) -> DeltaTable:
-        from deltalake import DeltaTable, write_deltalake
-        from deltalake.exceptions import CommitFailedError
-
-        # DeltaTable.create would write the folder's absolute path into the log
-        none = empty(TABLES[table].schema)
-        with suppress(CommitFailedError), _told(self._uri(table)):  # another process made it just now
-            write_deltalake(self._uri(table), none, mode="append", configuration=FOREVER)
-        return DeltaTable(self._uri(table))
+        return delta.create(self._uri(table), TABLES[table].schema)
 
 
 def _check_folder(folder: Path, create: bool) -> None:
@@ -376,42 +346,3 @@ def _check_schema(table: str, found: pa.Schema) -> None:
         pairs = set(zip(wanted.names, wanted.types, strict=True)) ^ set(zip(found.names, found.types, strict=True))
         odd = sorted({name for name, _ in pairs}) or ["the order of columns"]
         raise StoreError(f"rows for {table} differ from its declared schema in: {', '.join(odd)}")
-
-
-def _write(handle: DeltaTable, rows: pa.Table, commit: CommitProperties | None = None) -> None:
-    from deltalake import WriterProperties, write_deltalake
-
-    # a table keeps the descriptions it was made with: Delta takes other words for another schema
-    plain = pa.table(rows.columns, schema=pa.schema([field.remove_metadata() for field in rows.schema]))
-    with _told(handle.table_uri):
-        write_deltalake(
-            handle,
-            plain,
-            mode="append",
-            schema_mode="merge",
-            writer_properties=WriterProperties(compression="ZSTD"),
-            commit_properties=commit,
-        )
-
-
-@contextmanager
-def _told(place: str) -> Iterator[None]:
-    """Say in one line what a write met: a full disk, a folder that may not be written, an object store that is gone."""
-    from deltalake.exceptions import CommitFailedError, DeltaError
-
-    try:
-        yield
-    except CommitFailedError:
-        raise
-    except (DeltaError, OSError) as e:
-        raise StoreError(f"{place}: {_one_line(e)}") from e
-
-
-def _one_line(error: Exception) -> str:
-    """Return delta-rs's tree of causes, which is coloured and drawn over many lines, as one line."""
-    return " ".join(re.sub(r"\x1b\[\d*m|↳", " ", str(error)).split())
-
-
-def _count(handle: DeltaTable) -> int:
-    actions = pa.table(handle.get_add_actions(flatten=True))
-    return sum(actions["num_records"].to_pylist())

@@ -117,7 +117,7 @@ def test_a_commit_that_is_refused_where_nobody_else_commits_is_no_race(empty, mo
         raise CommitFailedError("no such write here")
 
     empty.append("grades", grades("a"))
-    monkeypatch.setattr("curation.store._write", refused)
+    monkeypatch.setattr("curation.delta.write", refused)
     with pytest.raises(StoreError, match="grades: no such write here"):
         empty.append_once("grades", "app", lambda n: (grades("b"), n + 1))
 

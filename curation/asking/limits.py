@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from curation.asking.rates import Bucket, Pace
+from curation.asking.rates import FEW, Bucket, Pace
 from curation.asking.replies import Reply
 
 CUT, LEAST = 0.5, 1.0  # what is left of the number in flight after a cut; never less than one
@@ -30,7 +30,7 @@ CROWDED = 4.0  # an answer's token takes so many times as long as at best: the s
 ENOUGH = 20  # answers before a median says something
 FIRST_CLOSED, LONGEST_CLOSED = 0.5, 60.0  # seconds to send nothing, doubled each time, where one at a time is too much
 OVERLOADED = {503, 529}  # statuses by which a server says that it is sent too much; other errors are its own affair
-STRAINED, FEW = 0.05, 3  # share of the latest replies that show it, and how many at least
+STRAINED = 0.05  # share of the latest replies that show it, and at least a few
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RATES = ("requests", "tokens")

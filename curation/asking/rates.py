@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-FEW = 3  # refusals that say something
+FEW = 3  # refusals, or other replies, that say something
 REFUSED = 0.2  # share of what was sent in a second; fewer may be refused for reasons that are no rate
 LOOKED, DOUBLED = 1.0, 8.0  # seconds over which a pace is measured, and in which it doubles
 FARTHEST = 64  # times that it does: what is beyond is no limit

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from curation.asking.asked import Asked
 from curation.asking.journal import Journal
 from curation.asking.requests import Endpoint, Request
-from curation.asking.work import Asked
 from curation.errors import BadInput
 from curation.rendering import load_tokenizer, prompt_ids
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from curation.asking.asked import Asked
 from curation.asking.engine import find_provider
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import Ask, How, Stage, ask_stage
-from curation.asking.work import Asked
 from curation.errors import BadInput
 from curation.printing import shown
 from curation.published import Published

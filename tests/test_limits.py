@@ -214,7 +214,7 @@ def test_one_at_a_time_that_is_too_much_waits_ever_longer(clock):
     clock.now += 60
     send(limits)
     back(limits, came())
-    assert limits.storm == 0
+    assert limits.closing == 0
 
 
 def test_it_grows_again_by_one_a_round(clock):

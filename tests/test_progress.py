@@ -17,8 +17,8 @@ import pytest
 from conftest import COMMAND
 
 from curation.asking import progress
+from curation.asking.asked import Asked
 from curation.asking.progress import Kind, Part, View
-from curation.asking.work import Asked
 from curation.rehearsal.server import serve
 from curation.terminal import Block
 

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from curation import interrupts
 from curation.asking import transport
+from curation.asking.asked import Asked
 from curation.asking.requests import Endpoint
-from curation.asking.work import Asked, Work
+from curation.asking.work import Work
 from curation.errors import BadInput, EndpointError
 
 T = TypeVar("T")

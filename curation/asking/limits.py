@@ -28,7 +28,7 @@ from curation.asking.replies import Reply
 CUT, LEAST = 0.5, 1.0  # what is left of the number in flight after a cut; never less than one
 CROWDED = 4.0  # an answer's token takes so many times as long as at best: the server queues what it is sent
 ENOUGH = 20  # answers before a median says something
-FIRST_CLOSED, LONGEST_CLOSED = 0.5, 60.0  # seconds to send nothing, doubled each time, where one at a time is too much
+FIRST_CLOSED, LONGEST_CLOSED = 1.0, 60.0  # seconds to send nothing, doubled each time, where one at a time is too much
 OVERLOADED = {503, 529}  # statuses by which a server says that it is sent too much; other errors are its own affair
 STRAINED = 0.05  # share of the latest replies that show it, and at least a few
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -51,8 +51,7 @@ class Limits:
         self.window = float(most)  # requests that may be in flight
         self.in_flight = 0
         self.buckets = {name: Bucket(getattr(given, name), clock) for name in RATES}
-        self.storm = 0  # times that one request at a time was too fast
-        self.closed_until = 0.0  # by this clock: the server's whole budget is gone until then
+        self.closing = 0.0  # seconds that nothing was sent last, as one request at a time was too fast
         self.cut_at = -float("inf")
         self.pace = Pace(clock)
         self.slowness: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
@@ -68,8 +67,7 @@ class Limits:
         """Return the seconds until a request of so many tokens may be sent; None: when another has come back."""
         if self.in_flight >= int(self.window):
             return None
-        closed = max(0.0, self.closed_until - self.clock())
-        return max(closed, self.pace.delay(), self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens))
+        return max(self.pace.delay(), self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens))
 
     def sent(self, tokens: float) -> None:
         """Count a request as sent."""
@@ -96,7 +94,7 @@ class Limits:
         over = reply.failure == "timeout" or reply.columns.get("http_status") in OVERLOADED
         self.strain.append(over)
         if reply.failure is None:
-            self.storm = 0
+            self.closing = 0.0
             self.pace.taken()
             self._answered(reply)
         if self._strained() or self._crowded():
@@ -114,8 +112,9 @@ class Limits:
     def _close(self, gone: list[str], reply: Reply) -> None:
         """Wait with all requests: the server says that nothing is left for any of them."""
         resets = [_span(reply.headers.get(f"x-ratelimit-reset-{name}")) for name in gone]
-        seconds = reply.wait if reply.wait is not None else max((s for s in resets if s is not None), default=1.0)
-        self.closed_until = max(self.closed_until, self.clock() + seconds)
+        self.pace.close(
+            reply.wait if reply.wait is not None else max((s for s in resets if s is not None), default=1.0)
+        )
 
     def _answered(self, reply: Reply) -> None:
         seconds, tokens = reply.columns["seconds"], reply.columns.get("tokens_out") or 0
@@ -139,8 +138,8 @@ class Limits:
         """Cut the number in flight, once in the time of an answer: what is in flight knows nothing of the cut yet."""
         now = self.clock()
         if self.window <= LEAST:  # one at a time is still too fast
-            self.storm = min(self.storm + 1, 10)
-            self.closed_until = max(self.closed_until, now + min(LONGEST_CLOSED, 2.0**self.storm * FIRST_CLOSED))
+            self.closing = min(LONGEST_CLOSED, 2 * self.closing or FIRST_CLOSED)
+            self.pace.close(self.closing)
         if now - self.cut_at > max(self.seconds, 0.1):
             self.cut_at = now
             self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from curation.asking.work import Asked
+from curation.asking.asked import Asked
 from curation.terminal import Block, can_redraw
 
 EVERY = 10.0  # seconds between two plain lines

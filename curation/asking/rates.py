@@ -63,6 +63,7 @@ class Pace:
         self.sends: deque[float] = deque(maxlen=LATEST)
         self.refusals: deque[float] = deque(maxlen=LATEST)  # by the time that they were sent at
         self.in_a_row = 0  # refusals since anything was taken
+        self.closed_until = 0.0  # by this clock
 
     @property
     def known(self) -> bool:
@@ -76,7 +77,12 @@ class Pace:
     def delay(self) -> float:
         """Return the seconds until one more may be sent."""
         self._fill()
-        return max(0.0, 1 - self.level) / self.rate() if self.known else 0.0
+        paced = max(0.0, 1 - self.level) / self.rate() if self.known else 0.0
+        return max(paced, self.closed_until - self.filled)
+
+    def close(self, seconds: float) -> None:
+        """Have nothing sent for so long: the whole allowance is gone, or one at a time is too much."""
+        self.closed_until = max(self.closed_until, self.clock() + seconds)
 
     def sent(self) -> None:
         """Count a request as sent."""

@@ -2,8 +2,7 @@
 
 There are two ways to send it: `direct`, an HTTP client and nothing else, and `sdk`, the `openai` package. They send the
 same method, path and JSON, and a test holds them to it. The direct way is the usual one: at 500 requests in flight the
-SDK takes several times the CPU, and as much memory again. `client = "sdk"` in a model's table of synthpert.toml chooses
-the other.
+SDK takes twice the CPU and half as long again. `client = "sdk"` in a model's table of synthpert.toml chooses the other.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from pathlib import Path
 from conftest import COMMAND
 from kit.peer import GOOD, completion, peer
 
-from curation.asking import stage, work
+from curation.asking import keeper, stage, work
 from curation.asking.engine import ask_all
-from curation.asking.journal import Journal
+from curation.asking.journal import Journal, Neighbours
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.overlap import generate_and_grade
@@ -43,7 +43,7 @@ def test_it_asks_what_the_two_commands_would_ask(store, ask_json):
 
 
 def test_the_critic_begins_before_the_generator_ends(store, monkeypatch):
-    monkeypatch.setattr(work, "ABSORB_FIRST", 0.5)
+    monkeypatch.setattr(keeper, "ABSORB_FIRST", 0.5)
     seen = []
 
     def say(n, body):
@@ -71,6 +71,19 @@ def test_what_a_kill_left_in_the_journal_is_graded_by_the_next_run(store, monkey
         assert store.sql("FROM raw.responses").num_rows == 0
         made, graded = generate_and_grade(store, Selection(limit=6), endpoint("m"), endpoint("c"), how=QUIET)
     assert (made.asked, made.cached, graded.answered) == (0, 6, 6)
+
+
+def test_a_commands_other_stage_is_no_neighbour(store):
+    ours, theirs = Journal(store, "ours"), Journal(store, "theirs")
+    neighbours = Neighbours(store.journals, {"ours"})
+    ours.write({"request_id": "a", "attempt": 1})
+    assert neighbours.answered() == set() and neighbours.met
+    theirs.write({"request_id": "b", "attempt": 1})
+    theirs.write({"request_id": "c", "attempt": 1, "failure": "timeout"})
+    assert (neighbours.answered(), neighbours.answered()) == ({"b"}, set())
+    theirs.close()
+    alone = Neighbours(store.journals, {"ours"})
+    assert alone.answered() == set() and not alone.met
 
 
 def test_a_critic_that_is_the_generator_shares_its_rate(store, monkeypatch):

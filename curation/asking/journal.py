@@ -112,35 +112,42 @@ class Journal:
 
 
 class Neighbours:
-    """The journals of other runs that live now: what they were answered need not be asked here as well."""
+    """The journals of other commands that run now: what they were answered need not be asked here as well.
 
-    def __init__(self, own: Path) -> None:
-        self.own = own
-        self.any = False
+    Args:
+        journals: the store's folder of journals.
+        ours: the runs of this command.
+    """
+
+    def __init__(self, journals: Path, ours: set[str]) -> None:
+        self.journals, self.ours = journals, ours
+        self.met = False
         self._open: dict[Path, IO[bytes]] = {}  # what is written to one last is read after it is gone, too
 
     def answered(self) -> set[str]:
         """Return the requests that others were answered since the last call."""
-        for file in self.own.parent.glob("*.jsonl"):
-            if file != self.own and file not in self._open:
+        for file in self.journals.glob("*.jsonl"):
+            if file.stem not in self.ours and file not in self._open:
                 with suppress(FileNotFoundError):  # it came to its end just now: its rows are in the table
                     self._open[file] = open(file, "rb")  # noqa: SIM115
-                    self.any = True
+                    self.met = True
         found: set[str] = set()
         for file, lines in list(self._open.items()):
             gone = not os.fstat(lines.fileno()).st_nlink
-            found |= {row["request_id"] for row in _next(lines) if not row.get("failure")}
+            rows = _rows(_next(lines))
+            each = zip(rows["request_id"].to_pylist(), rows["failure"].to_pylist(), strict=True)
+            found.update(request for request, failure in each if failure is None)
             if gone:
                 self._open.pop(file).close()
         return found
 
 
-def _next(file: IO[bytes]) -> list[dict[str, Any]]:
-    """Return the rows of the whole lines that follow."""
+def _next(file: IO[bytes]) -> bytes:
+    """Return the whole lines that follow."""
     data = file.read()
     whole = data[: data.rfind(b"\n") + 1]
     file.seek(len(whole) - len(data), os.SEEK_CUR)
-    return _parsed(whole)
+    return whole
 
 
 def settle(store: Store) -> list[str]:
@@ -157,27 +164,14 @@ def settle(store: Store) -> list[str]:
 
 
 def _absorb(store: Store, file: Path, take: Take = len) -> int:
-    reached, rows = 0, empty(SCHEMA)
+    total, reached, rows, size = 0, 0, empty(SCHEMA), file.stat().st_size
 
-    def lines_since(offset: int) -> tuple[pa.Table, int]:
+    def since(offset: int) -> tuple[pa.Table, int]:
         nonlocal reached, rows
-        rows, reached = next_lines(offset)
+        rows, reached = _rows_from(file, offset)
         return rows, reached
 
-    def next_lines(offset: int) -> tuple[pa.Table, int]:
-        with open(file, "rb") as f:
-            f.seek(offset)
-            while data := f.read(BATCH):
-                if not data.endswith(b"\n"):
-                    data += f.readline()
-                whole = data[: data.rfind(b"\n") + 1]
-                offset += len(whole)
-                if (rows := _rows(whole)).num_rows or len(whole) < len(data):
-                    return rows, offset
-        return _rows(b""), offset
-
-    total, size = 0, file.stat().st_size
-    while appended := store.append_once(TABLE, f"journal-{file.stem}", lines_since):
+    while appended := store.append_once(TABLE, f"journal-{file.stem}", since):
         total += appended
         take(rows)
         rows = empty(SCHEMA)
@@ -185,6 +179,20 @@ def _absorb(store: Store, file: Path, take: Take = len) -> int:
         if reached >= size:  # the usual case; looking once more would open the table for nothing
             break
     return total
+
+
+def _rows_from(file: Path, offset: int) -> tuple[pa.Table, int]:
+    """Return the rows of the next lines, as many as go into one commit, and the offset after them."""
+    with open(file, "rb") as f:
+        f.seek(offset)
+        while data := f.read(BATCH):
+            if not data.endswith(b"\n"):
+                data += f.readline()
+            whole = data[: data.rfind(b"\n") + 1]
+            offset += len(whole)
+            if (rows := _rows(whole)).num_rows or len(whole) < len(data):
+                return rows, offset
+    return empty(SCHEMA), offset
 
 
 def _rows(lines: bytes) -> pa.Table:
@@ -202,19 +210,6 @@ def _whole(lines: bytes) -> pa.Table | None:
     except BAD_ROW:
         return None
     return None if any(rows[name].null_count for name in NEEDED) else rows
-
-
-def _parsed(lines: bytes) -> list[dict[str, Any]]:
-    """Return the objects of whole lines."""
-    found = []
-    for line in lines.split(b"\n"):
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(row, dict) and row.keys() >= set(NEEDED):
-            found.append(row)
-    return found
 
 
 def _end_line(journal: IO[bytes]) -> None:

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from curation.asking.asked import Asked
 from curation.asking.budget import Budget
 from curation.asking.engine import ask_all
 from curation.asking.jobs import Known
 from curation.asking.journal import Journal, Neighbours, settle
-from curation.asking.limits import Given
+from curation.asking.limits import Given, Limits
 from curation.asking.progress import Part, View, tally
 from curation.asking.replies import FATAL, PASSING
 from curation.asking.requests import Endpoint, Request
-from curation.asking.work import Asked, Work
+from curation.asking.work import Work
 from curation.config import model_settings
 from curation.errors import StoreError
 from curation.selection import query
@@ -82,7 +83,8 @@ def ask_stage(store: Store, stage: Stage, how: How, engine: Ask | None = None) -
         return ask_stages(store, [stage], how)[0]
     settle(store)
     part = Part(stage.name, stage.total, stage.tally)
-    with View([part], quiet=how.quiet) as view, _prepared(store, stage, how, Budget(), view, part) as prepared:
+    ours = {stage.run_id}
+    with View([part], quiet=how.quiet) as view, _prepared(store, stage, ours, how, Budget(), view, part) as prepared:
         requests, journal, options = prepared
         return engine(requests, stage.target, journal, **options)
 
@@ -90,31 +92,30 @@ def ask_stage(store: Store, stage: Stage, how: How, engine: Ask | None = None) -
 def ask_stages(store: Store, stages: list[Stage], how: How) -> list[Asked]:
     """Ask several stages' requests side by side, on one budget; returns their counts."""
     settle(store)
-    budget = Budget(how.budget_usd, how.max_requests)
+    budget, ours = Budget(how.budget_usd, how.max_requests), {stage.run_id for stage in stages}
     parts = [Part(stage.name, stage.total, stage.tally, at_most=bool(n)) for n, stage in enumerate(stages)]
     with View(parts, quiet=how.quiet) as view, ExitStack() as stack:
         prepared = [
-            stack.enter_context(_prepared(store, stage, how, budget, view, part))
+            stack.enter_context(_prepared(store, stage, ours, how, budget, view, part))
             for stage, part in zip(stages, parts, strict=True)
         ]
         works = [
             Work(requests, stage.target, journal, **options)
             for stage, (requests, journal, options) in zip(stages, prepared, strict=True)
         ]
-        for n, work in enumerate(works):
-            for other in works[:n]:
-                if (work.endpoint.provider, work.endpoint.model) == (other.endpoint.provider, other.endpoint.model):
-                    work.limits.share(other.limits)
+        first: dict[tuple[str, str], Limits] = {}
+        for work in works:
+            work.limits.share(first.setdefault((work.endpoint.provider, work.endpoint.model), work.limits))
         return ask_all(works)
 
 
 @contextmanager
 def _prepared(
-    store: Store, stage: Stage, how: How, budget: Budget, view: View, part: Part
+    store: Store, stage: Stage, ours: set[str], how: How, budget: Budget, view: View, part: Part
 ) -> Iterator[tuple[Iterable[Request | None], Journal, dict[str, Any]]]:
     """Yield the requests, where their answers go, and all else that the engine wants to know."""
     journal = Journal(store, stage.run_id)
-    neighbours = Neighbours(journal.file)
+    neighbours = Neighbours(store.journals, ours)
     elsewhere = neighbours.answered()  # first: what leaves a journal is in the table by then
     known = _known(store, stage.name, how.retry_failed)
     known.answered |= elsewhere
@@ -138,7 +139,7 @@ def _prepared(
     }
     try:
         # two runs that ask the same in the same order would always be at the same place
-        yield stage.requests(neighbours.any), journal, options
+        yield stage.requests(neighbours.met), journal, options
     finally:
         journal.close()
 

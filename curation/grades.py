@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from curation.asking.asked import Asked
 from curation.asking.engine import find_provider
-from curation.asking.journal import settle
 from curation.asking.reader import Reader
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, Stage, ask_stage
-from curation.asking.work import Asked
 from curation.prompting import Prompt, fill, load
 from curation.reading import read_grade
 from curation.runs import run
@@ -57,20 +56,21 @@ def grade(
     Source: the paper's section 3.2 and Appendix C.3.
     """
     opinion = Opinion(load("critic", prompts), load("standard", prompts), samples)
-    settle(store)
+    read = GRADES.follow(store)
     read_traces(store)
     target = find_provider(target)
     traces = valid_traces(store, selection, approach, correct_only, target.provider == REHEARSAL)
     args = {**selection.given(), "approach": approach, "correct_only": correct_only}
     args = {k: v for k, v in args.items() if v} | target.given(samples, prompts)
     stage = Stage("grade", target, partial(opinion.asked, traces), traces.num_rows * samples, tally="graded")
+    done = None
     with run(store, "grade", args) as this:
         try:
-            done = ask_stage(store, stage._replace(run_id=this.id, read=GRADES.follow(store)), how)
+            done = ask_stage(store, stage._replace(run_id=this.id, read=read), how)
             this.stopped = done.stopped is not None
             return done
         finally:
-            read_grades(store)
+            read.end(done)
             store.compact()
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.asking.asked import Asked
 from curation.asking.engine import find_provider
-from curation.asking.journal import settle
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, Stage, ask_stages
-from curation.asking.work import Asked
 from curation.grades import GRADES, Opinion, valid_traces
 from curation.prompting import load
 from curation.runs import run
@@ -68,13 +67,15 @@ def generate_and_grade(
     ]
     with ExitStack() as stack:
         runs = [stack.enter_context(run(store, command, args)) for command, args in given]
-        grades = Stage("grade", critic, feed.requests, traces.total, read=GRADES.follow(store), tally="graded")
+        read = GRADES.follow(store)
+        grades = Stage("grade", critic, feed.requests, traces.total, read=read, tally="graded")
         stages = [stage._replace(run_id=this.id) for stage, this in zip((traces, grades), runs, strict=True)]
+        made = graded = None
         try:
             made, graded = ask_stages(store, stages, how)
         finally:
-            TRACES.read(store)
-            GRADES.read(store)
+            feed.read.end(made)
+            read.end(graded)
             store.compact()
         for this, done in zip(runs, (made, graded), strict=True):
             this.stopped = done.stopped is not None
@@ -99,8 +100,6 @@ class Feed:
         self.seen: set[str] = set()
         self.waiting: deque[Request] = deque()
         self.closed = False
-        settle(store)
-        TRACES.read(store)
         self.read = TRACES.follow(store)
         self.take()  # of what earlier runs made
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.asking.asked import Asked
 from curation.asking.engine import find_provider
 from curation.asking.reader import Reader
 from curation.asking.requests import Endpoint, Request
 from curation.asking.stage import How, Stage, ask_stage
-from curation.asking.work import Asked
 from curation.prompting import Prompt, load
 from curation.reading import PARSER, is_valid, read_trace
 from curation.runs import run
@@ -52,16 +52,14 @@ def generate(
     Source: the paper's section 3.2; `control` is this project's own, to test critics with.
     """
     args = {**selection.given(), "approach": approach, **target.given(samples, prompts)}
-    stage, read, done = prepare(store, selection, target, approach, samples, prompts), TRACES.follow(store), Asked()
+    stage, read, done = prepare(store, selection, target, approach, samples, prompts), TRACES.follow(store), None
     with run(store, "generate", args) as this:
         try:
             done = ask_stage(store, stage._replace(run_id=this.id, read=read), how)
             this.stopped = done.stopped is not None
             return done
         finally:
-            # an earlier run may have left some unread, or this one by an error; or there is a new reader
-            if done.cached or read.total != done.answered or not done.answered:
-                read_traces(store)
+            read.end(done)
             store.compact()
 
 

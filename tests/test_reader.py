@@ -2,6 +2,7 @@
 
 import pytest
 
+from curation.asking.asked import Asked
 from curation.asking.journal import Journal
 from curation.exclusions import exclude
 from curation.runs import run
@@ -96,7 +97,19 @@ def test_what_a_hidden_run_was_answered_is_read_anew(store, answered):
 
 def test_what_was_left_unread_is_read_by_a_later_run(store, answered):
     answered("killed", "a")
-    answered("new", "b", take=TRACES.follow(store))
-    assert reasonings(store) == {"b": "new 0"}
-    assert TRACES.read(store) == 1 and TRACES.read(store) == 0
-    assert reasonings(store) == {"a": "killed 0", "b": "new 0"}
+    read = TRACES.follow(store)
+    assert reasonings(store) == {"a": "killed 0"}
+    answered("new", "b", take=read)
+    assert reasonings(store) == {"a": "killed 0", "b": "new 0"} and TRACES.read(store) == 0
+
+
+def test_what_a_run_was_not_shown_is_read_at_its_end(store, answered):
+    read = TRACES.follow(store)
+    answered("one", "a", "b")
+    read.end(Asked(answered=0))
+    assert reasonings(store) == {}, "another run's, which reads them itself"
+    read.end(Asked(answered=2))
+    assert reasonings(store) == {"a": "one 0", "b": "one 1"}
+    answered("two", "c")
+    read.end(None)
+    assert TRACES.read(store) == 0, "a run that ended by an error"

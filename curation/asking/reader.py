@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from curation.arrow import empty, from_rows, to_rows
+from curation.asking.asked import Asked
+from curation.asking.journal import settle
 from curation.schema import TABLES
 from curation.selection import query
 from curation.store import Store
@@ -53,10 +55,12 @@ class Reader(NamedTuple):
         return total
 
     def follow(self, store: Store) -> Follower:
-        """Return what reads the responses of a run as they reach the store.
+        """Read what earlier runs left, as a kill does, and return what reads the responses of a run as they come.
 
         To be called before the run looks at what is answered.
         """
+        settle(store)
+        self.read(store)
         return Follower(self, store)
 
     @property
@@ -109,3 +113,8 @@ class Follower:
         self.number += done > 0
         self.total += done
         return done
+
+    def end(self, asked: Asked | None) -> None:
+        """Read what it was not shown, as where the run, of which there is no count then, ended by an error."""
+        if asked is None or self.total != asked.answered:
+            self.reader.read(self.store)

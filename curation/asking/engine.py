@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from curation import interrupts
@@ -35,8 +35,13 @@ def ask_all(works: list[Work]) -> list[Asked]:
     for work in works:
         work.budget.check(work.endpoint)
     _check_files(sum(work.concurrency for work in works))
+
+    def interrupt() -> None:
+        for work in works:
+            work.interrupt()
+
     try:
-        run_async(_together(works))
+        run_async(_together(works, interrupt), interrupt)
     finally:
         for work in works:
             work.absorb()
@@ -70,13 +75,34 @@ def find_provider(endpoint: Endpoint) -> Endpoint:
     return run_async(look())
 
 
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also inside a running event loop (a notebook), on a thread of its own there."""
+def run_async(work: Coroutine[Any, Any, T], interrupt: Callable[[], object] | None = None) -> T:
+    """Run a coroutine to its end, also inside a running event loop (a notebook), on a thread of its own there.
+
+    `interrupt` is called there in the place of a KeyboardInterrupt, as often as one comes; without it that is raised
+    when the coroutine has ended.
+    """
     if _in_a_loop():
-        with ThreadPoolExecutor(1) as other:
-            return other.submit(asyncio.run, work).result()
+        return _beside(work, interrupt)
     with interrupts.held_back():
         return asyncio.run(_open_to_interrupts(work))
+
+
+def _beside(work: Coroutine[Any, Any, T], interrupt: Callable[[], object] | None) -> T:
+    began: Future[asyncio.AbstractEventLoop] = Future()
+
+    async def told() -> T:
+        began.set_result(asyncio.get_running_loop())
+        return await work
+
+    with ThreadPoolExecutor(1) as other:
+        done = other.submit(asyncio.run, told())
+        while True:
+            try:
+                return done.result()
+            except KeyboardInterrupt:
+                if interrupt is None or done.done():
+                    raise
+                began.result().call_soon_threadsafe(interrupt)
 
 
 def _in_a_loop() -> bool:
@@ -92,15 +118,18 @@ async def _open_to_interrupts(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
 
-async def _together(works: list[Work]) -> None:
-    def interrupt() -> None:
-        for work in works:
-            work.interrupt()
-
+async def _together(works: list[Work], interrupt: Callable[[], None]) -> None:
     async def one(work: Work) -> None:
-        await work.run()
-        for other in works if work.fatal else ():
-            other.halt()
+        fine = False
+        try:
+            await work.run()
+            fine = not work.fatal
+        finally:
+            for other in () if fine else works:  # what they have in flight is waited for
+                other.halt()
 
     with interrupts.instead(interrupt):
-        await asyncio.gather(*(one(work) for work in works))
+        ends = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
+    for end in ends:
+        if end:
+            raise end

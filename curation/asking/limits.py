@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from curation.asking.rates import FEW, Bucket, Pace
-from curation.asking.replies import Reply
+from curation.asking.replies import SILENT, Reply
 
 CUT, LEAST = 0.5, 1.0  # what is left of the number in flight after a cut; never less than one
 CROWDED = 4.0  # an answer's token takes so many times as long as at best: the server queues what it is sent
@@ -34,6 +34,7 @@ STRAINED = 0.05  # share of the latest replies that show it, and at least a few
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RATES = ("requests", "tokens")
+GONE = 12  # failures in a row, whosever requests they are: it is the server that fails, and not what it is asked
 
 
 class Given(NamedTuple):
@@ -52,6 +53,8 @@ class Limits:
         self.in_flight = 0
         self.buckets = {name: Bucket(getattr(given, name), clock) for name in RATES}
         self.closing = 0.0  # seconds that nothing was sent last, as one request at a time was too fast
+        self.shut_at, self.shut_until = -math.inf, 0.0  # by this clock
+        self.failures = 0  # in a row, in which the server says nothing of use
         self.cut_at = -float("inf")
         self.pace = Pace(clock)
         self.slowness: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
@@ -67,11 +70,19 @@ class Limits:
         """Return the seconds until a request of so many tokens may be sent; None: when another has come back."""
         if self.in_flight >= int(self.window):
             return None
-        return max(self.pace.delay(), self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens))
+        rates = self.pace.delay(), self.buckets["requests"].delay(1), self.buckets["tokens"].delay(tokens)
+        return max(*rates, self.shut_until - self.clock())
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the server answers nothing any more: it is asked ever more seldom then, one request a time."""
+        return self.failures >= GONE
 
     def sent(self, tokens: float) -> None:
         """Count a request as sent."""
         self.in_flight += 1
+        if self.gone:
+            self.shut_until = self.clock() + self.closing
         self.pace.sent()
         self.buckets["requests"].take(1)
         self.buckets["tokens"].take(tokens)
@@ -91,14 +102,28 @@ class Limits:
             self._close(gone, reply)
         if refused:
             self.pace.refused(at)
+        self._listen(reply, at)
         over = reply.failure == "timeout" or reply.columns.get("http_status") in OVERLOADED
         self.strain.append(over)
         if reply.failure is None:
-            self.closing = 0.0
             self.pace.taken()
             self._answered(reply)
         if self._strained() or self._crowded():
             self._cut()
+
+    def _listen(self, reply: Reply, at: float) -> None:
+        """Count failures in a row, and stay shut for longer with each that was sent meanwhile."""
+        if reply.failure in SILENT:
+            self.failures += 1
+            if self.gone and at > self.shut_at:  # what was sent before says nothing new
+                self._shut()
+        elif reply.failure != "rate_limit":
+            self.failures, self.closing, self.shut_until = 0, 0.0, 0.0
+
+    def _shut(self) -> None:
+        self.closing = min(LONGEST_CLOSED, 2 * self.closing or FIRST_CLOSED)
+        self.shut_at = self.clock()
+        self.shut_until = self.shut_at + self.closing
 
     def _told(self, name: str, headers: Mapping[str, str]) -> float | None:
         try:
@@ -137,9 +162,8 @@ class Limits:
     def _cut(self) -> None:
         """Cut the number in flight, once in the time of an answer: what is in flight knows nothing of the cut yet."""
         now = self.clock()
-        if self.window <= LEAST:  # one at a time is still too fast
-            self.closing = min(LONGEST_CLOSED, 2 * self.closing or FIRST_CLOSED)
-            self.pace.close(self.closing)
+        if self.window <= LEAST and not self.gone:  # one at a time is still too fast
+            self._shut()
         if now - self.cut_at > max(self.seconds, 0.1):
             self.cut_at = now
             self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)

@@ -81,7 +81,7 @@ class Pace:
         return max(paced, self.closed_until - self.filled)
 
     def close(self, seconds: float) -> None:
-        """Have nothing sent for so long: the whole allowance is gone, or one at a time is too much."""
+        """Have nothing sent for so long: the whole allowance is gone."""
         self.closed_until = max(self.closed_until, self.clock() + seconds)
 
     def sent(self) -> None:

@@ -13,6 +13,8 @@ from curation.schema import REHEARSAL
 
 # what may pass: asked again within the run, and by the next run
 PASSING = {"rate_limit", "server_error", "connection", "timeout", "not_a_completion"}
+# those of them that say nothing of how much it is asked
+SILENT = PASSING - {"rate_limit"}
 # what would fail for every request: the run stops
 FATAL = {"refused", "unknown_model", "quota", "redirected"}
 # all else (bad_request, content_filter, too_long, too_large) would fail again for this request: only --retry-failed

@@ -22,10 +22,11 @@ from curation.asking.requests import Endpoint, Request
 from curation.asking.transport import Wire
 
 TRIES, REFUSALS = 6, 20  # of one request within a run; a 429 says nothing of the request, only of the moment
-STARVED = 150.0  # seconds in which a server refuses all: what it allows a minute is not what is missing
+STARVED = 150.0  # seconds without an answer: what a server allows a minute is not what is missing
+ALIKE, FORBIDDEN = 20, 3  # refusals in a row that are not of one prompt: 400, 403
 PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds; doubled each time, where the server does not say how long
 LONGEST_WAIT = 600.0  # seconds that a server may ask us to wait within a run
-LAST_WORDS = 0.5  # seconds for what is in flight, where going on makes no sense
+LAST_WORDS = 0.5  # seconds for what is in flight, where going on makes no sense, or twice the time of an answer
 LOOK_AGAIN, LONGEST_LOOK = 1.0, 5.0  # seconds, where another model's requests hold the budget, and for a rate
 
 
@@ -73,7 +74,9 @@ class Work:
         self.door = asyncio.Lock()  # one waits for room at a time: a thousand that look each moment take all the time
         self.workers: asyncio.Future[list[None]]
         self.fatal: str | None = None  # why asking on makes no sense
-        self.refused: float | None = None  # since when it refuses all
+        self.silent: float | None = None  # since when it answers nothing
+        self.refused = 0  # requests in a row that it will not have
+        self.elsewhere: set[str] = set()  # requests that were answered elsewhere since the run began
         self.interrupted = False
 
     async def run(self) -> None:
@@ -131,7 +134,7 @@ class Work:
         """Wait until limits and budget have room for a job, and reserve it.
 
         Returns:
-            The dollars that are set aside for it; None if the run was stopped meanwhile.
+            The dollars that are set aside for it; None if the run was stopped meanwhile, or another has the answer.
         """
         tokens = self._tokens(job.request)
         most = self.budget.most(self.endpoint, job.request)
@@ -146,6 +149,9 @@ class Work:
                     self.halt(f"the limits of {self.endpoint.provider} leave no room for {min(delay, 1e9):,.0f} s")
                 elif delay:
                     await self.turn(min(delay, LONGEST_LOOK))  # it may be over sooner
+                elif job.id in self.elsewhere:
+                    self.jobs.cached += 1
+                    return None
                 elif self.budget.reserve(most):
                     self.limits.sent(tokens)
                     return most
@@ -176,39 +182,54 @@ class Work:
             self.count.usd = None if usd is None or sofar is None else sofar + usd
         if reply.failure is None:
             self.count.answered += 1
-        elif reply.failure in FATAL:
-            self.count.give_up(reply.failure)
-            self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
         elif self.may_pass(reply, job):
             pause = min(LONGEST_PAUSE, PAUSE * 2**job.attempt) * random.uniform(0.5, 1.0)
             self.jobs.again(job, max(pause, reply.wait or 0.0))  # Retry-After: 0 says nothing of who else asks
         else:  # the next run may ask again what may pass
             self.count.give_up(reply.failure)
-        if why := self.starved(reply):
+        if self.senseless(reply):
+            self.end(f"{self.endpoint.base_url}: {reply.failure}: {reply.columns.get('detail')}")
+        elif why := self.starved(reply):
             self.halt(f"{self.endpoint.provider} {why}: {reply.columns.get('detail')}")
 
     def may_pass(self, reply: Reply, job: Job) -> bool:
-        """Tell whether a failure is of the kind that passes, and its request has not been tried too often."""
+        """Tell whether a failure is of the kind that passes, and says nothing of its request as far as one knows."""
         tries = REFUSALS if reply.failure == "rate_limit" else TRIES
-        return reply.failure in PASSING and job.attempt < tries and (reply.wait or 0.0) <= LONGEST_WAIT
+        few = job.attempt < tries or self.limits.gone
+        return reply.failure in PASSING and few and (reply.wait or 0.0) <= LONGEST_WAIT
+
+    def senseless(self, reply: Reply) -> bool:
+        """Tell whether a refusal holds for every request: by its kind, or as many in a row are refused.
+
+        A single 403 may be of what one prompt says; and a parameter that the model does not take is a 400 for all.
+        """
+        if reply.failure is None or reply.failure in PASSING:
+            self.refused = 0
+            return False
+        self.refused += 1
+        if reply.columns.get("http_status") == 403:
+            return self.refused >= FORBIDDEN
+        return reply.failure in FATAL or (reply.failure == "bad_request" and self.refused >= ALIKE)
 
     def starved(self, reply: Reply) -> str:
-        """Say how a server refuses everything, if it is for longer than a minute's allowance takes to come back."""
-        if reply.failure != "rate_limit":
-            self.refused = None
+        """Say how a server answers nothing, if it is for longer than a minute's allowance takes to come back."""
+        if reply.failure not in PASSING:
+            self.silent = None
             return ""
-        self.refused = self.refused or time.monotonic()
-        if self.limits.in_flight:
-            return ""
+        self.silent = self.silent or time.monotonic()
         if (reply.wait or 0.0) > LONGEST_WAIT and self.limits.pace.refuses:
             return f"asks to wait {min(reply.wait or 0.0, 1e9):,.0f} s"
-        return f"refused all for {STARVED:.0f} s" if time.monotonic() - self.refused > STARVED else ""
+        if self.limits.in_flight or time.monotonic() - self.silent <= STARVED:
+            return ""
+        if reply.failure == "rate_limit":
+            return f"refused all for {STARVED:.0f} s"
+        return f"has answered nothing for {STARVED:.0f} s" if self.limits.gone else ""
 
     def end(self, why: str) -> None:
         """Stop where going on makes no sense: what is in flight has a moment to come back."""
         self.fatal = self.fatal or why
         self.halt()
-        asyncio.get_running_loop().call_later(LAST_WORDS, self.give_up)
+        asyncio.get_running_loop().call_later(max(LAST_WORDS, 2 * self.limits.seconds), self.give_up)
 
     def _tokens(self, request: Request) -> float:
         """Return how many tokens a request and its answer will have, as far as one knows beforehand."""
@@ -235,7 +256,9 @@ class Work:
 
     def look_about(self) -> None:
         """Learn what other runs were answered."""
-        self.known.answered |= self.learn()
+        learnt = self.learn()
+        self.known.answered |= learnt
+        self.elsewhere |= learnt
 
     def told(self) -> None:
         """Tell of the count."""

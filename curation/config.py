@@ -20,6 +20,7 @@ from curation.errors import BadInput
 FILE = Path("synthpert.toml")
 TOP: Mapping[str, type] = {"store": str, "models": dict}
 PRICE = ("input", "cached", "output", "max_output")  # dollars for a million tokens; the longest answer, in tokens
+OURS = ("messages", "model", "stream")  # of a request: no parameters of the answer
 CLIENTS = ("direct", "sdk")  # ways to send a request; the first is the usual one
 MODEL: Mapping[str, type] = {
     "base_url": str,
@@ -71,6 +72,9 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
         raise BadInput.at(FILE, f"models.{name}.api_key_env of {len(variable)} characters", wanted)
     if (client := model.get("client", CLIENTS[0])) not in CLIENTS:
         raise BadInput.at(FILE, f"models.{name}.client = {client!r}", f"one of {', '.join(CLIENTS)}")
+    for key in OURS:
+        if key in model.get("params", {}):
+            raise BadInput.at(FILE, f"models.{name}.params.{key}", "a parameter of the answer, such as temperature")
     for limit in ("requests_per_minute", "tokens_per_minute"):
         if model.get(limit, 1) < 1:
             raise BadInput.at(FILE, f"models.{name}.{limit} = {model[limit]}", "1 or more; leave it out for no limit")

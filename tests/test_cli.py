@@ -90,6 +90,7 @@ BAD_CONFIG = {
     "models = 3": "models = 3",
     "[models.m]\nkey = 'sk-x'": "the key models.m.key",
     "[models.m]\nprice = 3": "models.m.price = 3",
+    "[models.m]\nparams = { stream = true }": "models.m.params.stream",
 }
 
 

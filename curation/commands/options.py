@@ -13,7 +13,7 @@ import typer
 from typer import Option
 
 from curation import interrupts
-from curation.config import store_place
+from curation.config import OURS, store_place
 from curation.errors import BadInput
 
 Seed = Annotated[int, Option(help="another seed is another order")]
@@ -148,7 +148,7 @@ def params_of(given: list[str] | None) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not (key and equals):
             raise BadInput(f"--param {pair}: wanted KEY=VALUE")
-        if key in ("messages", "model", "stream"):
+        if key in OURS:
             raise BadInput(f"--param {pair}: {key} is not a parameter of the answer")
         try:
             found[key] = json.loads(value)

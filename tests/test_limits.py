@@ -2,6 +2,7 @@
 
 import heapq
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -215,6 +216,28 @@ def test_one_at_a_time_that_is_too_much_waits_ever_longer(clock):
     send(limits)
     back(limits, came())
     assert limits.closing == 0
+
+
+def test_a_server_that_is_gone_is_asked_ever_more_seldom_until_it_answers(clock):
+    limits, sent = Limits(64, clock=clock), []
+    for _ in range(64):
+        send(limits)
+    for n in range(64):
+        limits.came(came(failure="connection"), clock.now, str(n % 11))
+    assert limits.delay(1) == 0, "a few that fail, however often, are not the server"
+    for n in range(40):
+        clock.now += limits.delay(1)
+        send(limits)
+        sent.append(clock.now)
+        clock.now += 0.01
+        limits.came(came(failure="connection"), sent[-1], str(n))
+    gaps = [round(b - a) for a, b in pairwise(sent)]
+    assert gaps[11:20] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    clock.now += limits.delay(1)
+    send(limits)
+    assert limits.delay(1) == pytest.approx(60), "one at a time"
+    back(limits, came())
+    assert limits.delay(1) == 0
 
 
 def test_it_grows_again_by_one_a_round(clock):

@@ -65,6 +65,12 @@ def test_a_server_that_is_gone_is_asked_ever_more_seldom_and_fails_no_row(ask, m
     assert ask(good, n=200)[0].answered == 195
 
 
+def test_a_few_requests_that_always_fail_are_no_server_that_is_gone(ask):
+    """As the last that are left, they fail among themselves."""
+    done, asked = ask(lambda n, body: refusal(500, "out of range") if n > 10 else good(n, body), n=14, concurrency=1)
+    assert (done.answered, done.failed, done.left, asked) == (10, 4, 0, 10 + 4 * work.TRIES)
+
+
 def test_when_it_is_back_all_goes_on_at_once(ask):
     down = time.monotonic()
 

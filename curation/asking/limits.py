@@ -34,7 +34,7 @@ STRAINED = 0.05  # share of the latest replies that show it, and at least a few
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RATES = ("requests", "tokens")
-GONE = 12  # failures in a row, whosever requests they are: it is the server that fails, and not what it is asked
+GONE = 12  # requests that fail, and none that does not: it is the server, and not what it is asked
 
 
 class Given(NamedTuple):
@@ -54,7 +54,7 @@ class Limits:
         self.buckets = {name: Bucket(getattr(given, name), clock) for name in RATES}
         self.closing = 0.0  # seconds that nothing was sent last, as one request at a time was too fast
         self.shut_at, self.shut_until = -math.inf, 0.0  # by this clock
-        self.failures = 0  # in a row, in which the server says nothing of use
+        self.failing: set[str] = set()  # requests that the server said nothing of use to since it last did to any
         self.cut_at = -float("inf")
         self.pace = Pace(clock)
         self.slowness: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
@@ -76,7 +76,7 @@ class Limits:
     @property
     def gone(self) -> bool:
         """Tell whether the server answers nothing any more: it is asked ever more seldom then, one request a time."""
-        return self.failures >= GONE
+        return len(self.failing) >= GONE
 
     def sent(self, tokens: float) -> None:
         """Count a request as sent."""
@@ -87,7 +87,7 @@ class Limits:
         self.buckets["requests"].take(1)
         self.buckets["tokens"].take(tokens)
 
-    def came(self, reply: Reply | None, at: float) -> None:
+    def came(self, reply: Reply | None, at: float, request_id: str = "") -> None:
         """Learn from what came back, whatever it is; without a reply it was given up.
 
         `at` is when it was sent, by this clock.
@@ -102,7 +102,7 @@ class Limits:
             self._close(gone, reply)
         if refused:
             self.pace.refused(at)
-        self._listen(reply, at)
+        self._listen(reply, at, request_id)
         over = reply.failure == "timeout" or reply.columns.get("http_status") in OVERLOADED
         self.strain.append(over)
         if reply.failure is None:
@@ -111,14 +111,15 @@ class Limits:
         if self._strained() or self._crowded():
             self._cut()
 
-    def _listen(self, reply: Reply, at: float) -> None:
-        """Count failures in a row, and stay shut for longer with each that was sent meanwhile."""
+    def _listen(self, reply: Reply, at: float, request_id: str) -> None:
+        """Note what fails in a row, and stay shut for longer with each that was sent meanwhile."""
         if reply.failure in SILENT:
-            self.failures += 1
+            self.failing.add(request_id)
             if self.gone and at > self.shut_at:  # what was sent before says nothing new
                 self._shut()
         elif reply.failure != "rate_limit":
-            self.failures, self.closing, self.shut_until = 0, 0.0, 0.0
+            self.failing.clear()
+            self.closing = self.shut_until = 0.0
 
     def _shut(self) -> None:
         self.closing = min(LONGEST_CLOSED, 2 * self.closing or FIRST_CLOSED)

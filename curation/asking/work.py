@@ -170,7 +170,7 @@ class Work:
             reply = await transport.send(wire, self.endpoint, job.request, self.timeout)
             self.keeper.add(job.request.row(job.id, self.endpoint, job.attempt) | reply.columns)
         finally:
-            self.limits.came(reply, at)
+            self.limits.came(reply, at, job.id)
             self.budget.settle(most, reply)
             self.moved.set()
         self.follow(job, reply)

@@ -72,6 +72,21 @@ def test_a_critic_is_planned_as_well_and_measured_once_it_has_answered(store, ru
     assert ask_json("plan", "--model", "m", "--limit", 40)["grading"] is None
 
 
+def test_what_is_stored_and_not_graded_counts_for_the_critic(store, run, ask_json, monkeypatch):
+    trace = completion("<think>" + "Because. " * 50 + "</think><answer>upregulated</answer>")
+    grade = completion("<reasoning>Fine.</reasoning><evaluation>good</evaluation>")
+    with peer(lambda n, body: (200, grade if body["model"] == "c" else trace, {})) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        assert run("generate", "--model", "m", "--limit", 25).returncode == 0
+        whole, part = (ask_json("plan", "--model", "m", "--limit", n, "--grade", "c")["grading"] for n in (40, 10))
+        assert len(asked) == 25, "a plan asks nothing"
+        assert run("generate", "--model", "m", "--limit", 40, "--grade", "c").returncode == 0
+        sent = [sum(len(m["content"]) for m in a["body"]["messages"]) for a in asked if a["body"]["model"] == "c"]
+        after = ask_json("plan", "--model", "m", "--limit", 40, "--grade", "c")["grading"]
+    assert (whole["requests"], part["requests"], after["requests"]) == (40, 10, 0)
+    assert len(sent) == 40 and whole["tokens_in"] == pytest.approx(sum(sent) / 4, rel=0.02)
+
+
 def test_prices_are_dated_and_for_their_host_alone(monkeypatch):
     assert prices.as_of() >= "2025-01-01"
     assert endpoint("o4-mini").price == {"input": 1.10, "cached": 0.275, "output": 4.40, "max_output": 100_000}

@@ -77,7 +77,6 @@ def plan(
 
     Example: synthpert plan --split default --fraction 0.15 --model o4-mini --grade o4-mini
     """
-    from curation.asking import prices
     from curation.plan import plan as work
 
     critic = the_host(grade) if grade else None
@@ -85,25 +84,24 @@ def plan(
         open_store(ctx), chosen, target, approach=_approach(approach), samples=samples, prompts=prompts,
         concurrency=concurrency, critic=critic,
     )  # fmt: skip
-    dated = f"shipped prices are of {prices.as_of()}"
-    grading = found.grading and (
-        f"grading: at most {found.grading.requests:,} requests to {found.grading.host}\n"
-        f"{_estimate(found.grading, dated, concurrency)}\n"
-    )
-    text = f"""{found.requests:,} requests to {found.host}, {found.known:,} more are answered already
-{_estimate(found, dated, concurrency)}
-{grading or ""}{table(found.by)}"""
-    result(ctx, {**found._asdict(), "grading": found.grading and found.grading._asdict()}, text)
+    parts = [_estimate(found, concurrency, after=f", {found.known:,} more are answered already")]
+    if found.grading:
+        parts.append(_estimate(found.grading, concurrency, before="grading: at most "))
+    grading = found.grading and found.grading._asdict()
+    result(ctx, {**found._asdict(), "grading": grading}, "\n".join([*parts, table(found.by)]))
 
 
-def _estimate(found: Any, dated: str, concurrency: int) -> str:
-    """Return tokens, dollars and hours as lines."""
+def _estimate(found: Any, concurrency: int, before: str = "", after: str = "") -> str:
+    """Return requests, tokens, dollars and hours as lines."""
+    from curation.asking import prices
+
     cost = f"${found.usd:,.2f}" if found.usd is not None else "unknown (no price for this model at this host)"
     basis = "the median of this model's answers here" if found.measured else "assuming 1,000 an answer"
     unknown = "unknown until this model has answered 20 times here"
     hours = unknown if found.hours is None else f"{found.hours:.1f} h with {concurrency} in flight"
-    return f"""{found.tokens_in:,} tokens in, {found.tokens_out:,} tokens out ({basis})
-cost: {cost}; {dated}
+    return f"""{before}{found.requests:,} requests to {found.host}{after}
+{found.tokens_in:,} tokens in, {found.tokens_out:,} tokens out ({basis})
+cost: {cost}; shipped prices are of {prices.as_of()}
 time: {hours}"""
 
 

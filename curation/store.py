@@ -1,10 +1,4 @@
-"""The store: append-only Delta tables in one folder, Arrow in and out. Nothing but `delta` beneath it knows that Delta
-exists.
-
-What Delta must be held down to (each was found by breaking it, and has a test in tests/test_store.py): history
-must not expire, rows are never removed, a commit carries a number that works as a compare-and-swap, and
-delta-rs casts values without a word, so a schema is checked before it sees the rows.
-"""
+"""The store: append-only tables in one folder, Arrow in and out. Only `delta` beneath it knows that Delta exists."""
 
 from __future__ import annotations
 
@@ -14,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +21,8 @@ from curation.schema import CHILD_FIRST, TABLES
 
 if TYPE_CHECKING:
     import duckdb
-    from deltalake import DeltaTable
+
+    from curation.delta import Handle
 
 COMPACT_ABOVE = 200  # files a table
 HELD = 64  # tables as they were at a version
@@ -53,7 +47,7 @@ class Store:
 
         self.place = str(place).rstrip("/")
         self.remote = "://" in self.place
-        self._past: dict[tuple[str, int], DeltaTable | None] = {}  # what a table was at a version does not change
+        self._past: dict[tuple[str, int], Handle | None] = {}  # what a table was at a version does not change
         if not self.remote:
             _check_folder(Path(self.place), create)
         migrate(self, create)
@@ -77,9 +71,7 @@ class Store:
         Raises:
             StoreError: a column is missing, is one too many, or has another type. Nothing is written.
         """
-        _check_schema(table, rows.schema)
-        if rows.num_rows:
-            delta.write(self._open(table) or self._create(table), rows)
+        delta.append(self._uri(table), TABLES[table].schema, rows)
 
     def append_once(self, table: str, app: str, rows_since: Callable[[int], tuple[pa.Table, int]]) -> int:
         """Append what `rows_since(number)` gives, and set `app`'s number to the one it gives, in one commit.
@@ -93,22 +85,7 @@ class Store:
         Raises:
             StoreError: the commit is refused though nobody else has made one, as it would be for ever.
         """
-        from deltalake import CommitProperties, DeltaTable, Transaction
-        from deltalake.exceptions import CommitFailedError
-
-        while True:
-            handle = self._open(table) or self._create(table)
-            seen = handle.version()
-            rows, after = rows_since(handle.transaction_version(app) or 0)
-            _check_schema(table, rows.schema)
-            if not rows.num_rows:
-                return 0
-            try:
-                delta.write(handle, rows, CommitProperties(app_transactions=[Transaction(app, after)]))
-                return rows.num_rows
-            except CommitFailedError as e:
-                if DeltaTable(self._uri(table)).version() == seen:
-                    raise StoreError(f"{self._uri(table)}: {delta.one_line(e)}") from e
+        return delta.append_once(self._uri(table), TABLES[table].schema, app, rows_since)
 
     def number(self, table: str, app: str) -> int:
         """Return the number that `append_once` has set for an app last; 0 if none."""
@@ -137,13 +114,8 @@ class Store:
 
         An object store keeps what it has taken.
         """
-        folder = Path(self._uri(table))
-        for place in () if self.remote else (folder, folder / "_delta_log"):
-            for file in (place, *place.iterdir()):
-                if file == place or (file.is_file() and file.stat().st_mtime >= since - 1):
-                    handle = os.open(file, os.O_RDONLY)
-                    os.fsync(handle)
-                    os.close(handle)
+        if not self.remote:
+            delta.sync(self._uri(table), since)
 
     def compact(self) -> None:
         """Join the small files of the tables that have over 200, one compactor at a time.
@@ -157,22 +129,7 @@ class Store:
             return
         with lock(self.journals / "compact.lock") as alone:
             for table in TABLES if alone else ():
-                handle = self._open(table)
-                if handle is None or len(handle.file_uris()) <= COMPACT_ABOVE:
-                    continue
-                start = handle.version()
-                handle.optimize.compact()
-                self._check_compacted(table, start)
-
-    def _check_compacted(self, table: str, start: int) -> None:
-        """Of the commits since, the one that made the files fewer must have left the rows as many."""
-        from deltalake import DeltaTable
-
-        end = DeltaTable(self._uri(table)).version()
-        since = [DeltaTable(self._uri(table), version=v) for v in range(start, end + 1)]
-        for before, after in pairwise(since):
-            if len(after.file_uris()) < len(before.file_uris()) and delta.count(after) != delta.count(before):
-                raise StoreError(f"compacting {table} changed its rows; version {before.version()} is whole")
+                delta.compact(self._uri(table), COMPACT_ABOVE)
 
     # -- reading
 
@@ -180,7 +137,8 @@ class Store:
         """Return the Delta version of each table that exists: what `at=` takes."""
         handles = {t: self._open(t) for t in CHILD_FIRST}
         found = {t: h.version() for t, h in handles.items() if h is not None}
-        self._past |= {(t, version): handles[t] for t, version in found.items()}
+        for table, version in found.items():
+            self._hold(table, version, handles[table])
         return found
 
     def connect(self, at: Snapshot | None = None) -> duckdb.DuckDBPyConnection:
@@ -265,22 +223,25 @@ class Store:
         """
         return self._over(table, [self._as_of(table, at) for at in (a, b)])
 
-    def _as_of(self, table: str, at: Snapshot | None) -> DeltaTable | None:
+    def _as_of(self, table: str, at: Snapshot | None) -> Handle | None:
         if at is not None and table not in at:
             return None
         if at is None:
             return self._open(table)
-        if (table, at[table]) not in self._past:
-            for oldest in list(self._past)[:-HELD]:
-                del self._past[oldest]
-            self._past[table, at[table]] = self._open(table, at[table])
-        return self._past[table, at[table]]
+        version = at[table]
+        if (table, version) not in self._past:
+            self._hold(table, version, self._open(table, version))
+        return self._past[table, version]
 
-    def _files(self, table: str, handle: DeltaTable | None) -> list[str]:
-        # files lie flat in their table's folder; file_uris() would write a blank in the store's path as %20
-        return sorted(f"{self._uri(table)}/{uri.rsplit('/', 1)[1]}" for uri in handle.file_uris()) if handle else []
+    def _hold(self, table: str, version: int, handle: Handle | None) -> None:
+        self._past[table, version] = handle
+        for oldest in list(self._past)[:-HELD]:
+            self._past.pop(oldest, None)  # another thread may have
 
-    def _over(self, table: str, handles: list[DeltaTable | None], by_arrow: bool = False) -> Any:
+    def _files(self, table: str, handle: Handle | None) -> list[str]:
+        return delta.files(self._uri(table), handle) if handle else []
+
+    def _over(self, table: str, handles: list[Handle | None], by_arrow: bool = False) -> Any:
         """Return a relation over the files that one of the handles has, or the odd ones of two."""
         listed = [set(self._files(table, handle)) for handle in handles]
         files = sorted(set.symmetric_difference(*listed) if len(listed) > 1 else listed[0])
@@ -288,7 +249,7 @@ class Store:
             raise StoreError(f"{gone[0]}: this file of the store is gone")
         # a [ or * in the store's path would be read as a pattern; a table that was last written before a column was
         # declared has no file to take it from
-        known = {field.name for handle in handles if handle for field in handle.schema().fields}
+        known = {column for handle in handles if handle for column in delta.columns(handle)}
         older = not known.issuperset(TABLES[table].schema.names)
         if not files:
             return nothing(TABLES[table].schema)
@@ -314,35 +275,24 @@ class Store:
         inside = [f"{folder}/{f.rsplit('/', 1)[1]}" for f in files]
         return ds.dataset(inside, schema=schema, format="parquet", filesystem=filesystem)
 
-    # -- Delta
+    # -- places
 
     def _uri(self, table: str) -> str:
         return f"{self.place}/{table}"
 
-    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def _open(self, table: str, version: int | None = None) -> Handle | None:
         return delta.opened(self._uri(table), version)
-
-    def _create(self, table: str) -> DeltaTable:
-        return delta.create(self._uri(table), TABLES[table].schema)
 
 
 def _check_folder(folder: Path, create: bool) -> None:
-    if odd := sorted(set(str(folder.resolve())) & set("[]|^%\\")):
+    if odd := sorted(set(str(folder.resolve())) & set(delta.UNOPENED)):
         raise StoreError(f"{folder}: delta-rs cannot open a path that holds {' '.join(odd)}; name another with --store")
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: this is a file, and a store is a folder")
-    if (folder / "migrations" / "_delta_log").is_dir():
+    if delta.is_table(folder / "migrations"):
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise StoreError(f"{folder}: this folder holds other things and no store; name another with --store")
     if not create:
         raise StoreError(f"{folder}: no store here; `synthpert ingest PATH` makes one, --store names another")
     folder.mkdir(parents=True, exist_ok=True)
-
-
-def _check_schema(table: str, found: pa.Schema) -> None:
-    wanted = TABLES[table].schema
-    if not found.equals(wanted, check_metadata=False):
-        pairs = set(zip(wanted.names, wanted.types, strict=True)) ^ set(zip(found.names, found.types, strict=True))
-        odd = sorted({name for name, _ in pairs}) or ["the order of columns"]
-        raise StoreError(f"rows for {table} differ from its declared schema in: {', '.join(odd)}")

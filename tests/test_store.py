@@ -122,6 +122,17 @@ def test_a_commit_that_is_refused_where_nobody_else_commits_is_no_race(empty, mo
         empty.append_once("grades", "app", lambda n: (grades("b"), n + 1))
 
 
+def test_a_table_that_vanishes_under_a_commit_is_told_in_one_line(empty, monkeypatch):
+    def refused(*args):
+        shutil.rmtree(Path(empty.place, "grades"))
+        raise CommitFailedError("no such file")
+
+    empty.append("grades", grades("a"))
+    monkeypatch.setattr("curation.delta.write", refused)
+    with pytest.raises(StoreError, match="grades: no such file"):
+        empty.append_once("grades", "app", lambda n: (grades("b"), n + 1))
+
+
 def test_two_compactors_and_an_appender_keep_the_rows_right(empty):
     for i in range(30):
         empty.append("grades", grades(f"first-{i}"))

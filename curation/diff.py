@@ -226,10 +226,7 @@ def _touched(store: Store, con: duckdb.DuckDBPyConnection, one: Side, two: Side)
     with _told(one), store.session(None, {}) as since:
         views.register(since, ["traces", "grades", "clauses"], lambda t: store.relation(t, later))
         for table, name in MOVED.items():
-            source = store.between(table, at_a, at_b)
-            if not isinstance(source, str):
-                since.register(f"arrow_{name}", source)
-                source = f"arrow_{name}"
+            source = views.as_sql(since, name, store.between(table, at_a, at_b))
             since.execute(f"CREATE VIEW {name} AS SELECT * FROM {source}")
         con.register("moved", since.sql(query("moved")).to_arrow_table())
     return con.sql(

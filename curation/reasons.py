@@ -76,10 +76,7 @@ def _answered(store: Store, at: Snapshot, touched: pa.Table, text: str, *, wordl
     """
 
     def source(table: str) -> str:
-        found = store.relation(table, at)
-        if not isinstance(found, str):
-            con.register(f"whole_{table}", found)
-            found = f"whole_{table}"
+        found = views.as_sql(con, table, store.relation(table, at))
         if table not in OF_TRACES:
             return found
         kept = "* REPLACE (NULL::VARCHAR AS justification)" if wordless and table == "grades" else "*"

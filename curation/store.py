@@ -189,11 +189,7 @@ class Store:
         import duckdb
 
         def source(table: str) -> str:
-            found = self.relation(table, at)
-            if isinstance(found, str):
-                return found
-            con.register(f"arrow_{table}", found)
-            return f"arrow_{table}"
+            return views.as_sql(con, table, self.relation(table, at))
 
         with duckdb.connect() as con, self._read():
             return con.sql(views.inlined(query, source), params=dict(params or {})).to_arrow_table()

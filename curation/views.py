@@ -94,11 +94,16 @@ def register(con: duckdb.DuckDBPyConnection, tables: Iterable[str], relation: Ca
     """Make raw.NAME for each of these tables."""
     con.execute("CREATE SCHEMA IF NOT EXISTS raw")
     for name in sorted(tables, key=CHILD_FIRST.index):
-        source = relation(name)
-        if not isinstance(source, str):
-            con.register(f"arrow_{name}", source)
-            source = f"arrow_{name}"
+        source = as_sql(con, name, relation(name))
         con.execute(f"CREATE OR REPLACE VIEW raw.{name} AS SELECT * FROM {source}")
+
+
+def as_sql(con: duckdb.DuckDBPyConnection, name: str, relation: Any) -> str:
+    """Return what stands in SQL for a relation: itself, or the name under which Arrow is registered for it."""
+    if isinstance(relation, str):
+        return relation
+    con.register(f"arrow_{name}", relation)
+    return f"arrow_{name}"
 
 
 def _plain(text: str) -> str:

@@ -85,7 +85,7 @@ def append(place: str, schema: pa.Schema, rows: pa.Table) -> None:
     """
     _check_schema(place, schema, rows.schema)
     if rows.num_rows:
-        write(opened(place) or _create(place, schema), rows)
+        _committed(place, schema, lambda handle: (rows, None))
 
 
 def append_once(place: str, schema: pa.Schema, app: str, rows_since: Callable[[int], tuple[pa.Table, int]]) -> int:
@@ -101,17 +101,29 @@ def append_once(place: str, schema: pa.Schema, app: str, rows_since: Callable[[i
         StoreError: the commit is refused though nobody else has made one, as it would be for ever.
     """
     from deltalake import CommitProperties, Transaction
+
+    def made(handle: Handle) -> tuple[pa.Table, CommitProperties]:
+        rows, after = rows_since(handle.transaction_version(app) or 0)
+        _check_schema(place, schema, rows.schema)
+        return rows, CommitProperties(app_transactions=[Transaction(app, after)])
+
+    return _committed(place, schema, made)
+
+
+def _committed(
+    place: str, schema: pa.Schema, made: Callable[[Handle], tuple[pa.Table, CommitProperties | None]]
+) -> int:
+    """Write the rows that are made for a handle, and again for a new one where a commit came in between."""
     from deltalake.exceptions import CommitFailedError
 
     while True:
         handle = opened(place) or _create(place, schema)
         seen = handle.version()
-        rows, after = rows_since(handle.transaction_version(app) or 0)
-        _check_schema(place, schema, rows.schema)
+        rows, commit = made(handle)
         if not rows.num_rows:
             return 0
         try:
-            write(handle, rows, CommitProperties(app_transactions=[Transaction(app, after)]))
+            write(handle, rows, commit)
             return rows.num_rows
         except CommitFailedError as e:
             now = opened(place)

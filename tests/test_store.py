@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from curation import migrations, views
+from curation import delta, migrations, views
 from curation.asking.journal import Journal, settle
 from curation.errors import StoreError
 from curation.schema import CHILD_FIRST, TABLES, content_id, now
@@ -120,6 +120,21 @@ def test_a_commit_that_is_refused_where_nobody_else_commits_is_no_race(empty, mo
     monkeypatch.setattr("curation.delta.write", refused)
     with pytest.raises(StoreError, match="grades: no such write here"):
         empty.append_once("grades", "app", lambda n: (grades("b"), n + 1))
+
+
+def test_rows_whose_table_another_made_in_between_are_written_all_the_same(empty, monkeypatch):
+    """Two that find no table both make it: the first's commit is then refused, as the table is another than it saw."""
+    write, refusals = delta.write, []
+
+    def refused_once(handle, rows, *args):
+        if not refusals:
+            refusals.append(write(DeltaTable(handle.table_uri), grades("theirs")))
+            raise CommitFailedError("Metadata changed since last commit")
+        write(handle, rows, *args)
+
+    monkeypatch.setattr("curation.delta.write", refused_once)
+    empty.append("grades", grades("mine"))
+    assert {r["trace_id"] for r in empty.rows("FROM grades")} == {"theirs", "mine"}
 
 
 def test_a_table_that_vanishes_under_a_commit_is_told_in_one_line(empty, monkeypatch):

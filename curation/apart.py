@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from curation import macros, views
 from curation.errors import RefusedSQL, StoreError, Unsteady
-from curation.locked import SECONDS, ask, locked
+from curation.locked import SECONDS, ask, decoded, locked
 from curation.store import Snapshot, Store
 
 BEYOND = 8 * 2**30  # bytes of address space beside what the process has when the query begins
@@ -54,7 +54,7 @@ def answer(
         RefusedSQL: it is no SELECT, does not run, or takes longer than `seconds` or too much memory.
         StoreError: a file of the store is cut or gone.
     """
-    query = {"store": store.place, "sql": _text(sql), "params": params, "at": at, "instead": instead}
+    query = {"store": store.place, "sql": decoded(sql), "params": params, "at": at, "instead": instead}
     return _sent({**query, "seconds": seconds}, seconds)[0]
 
 
@@ -85,11 +85,6 @@ def _sent(query: dict[str, Any], seconds: float) -> list[pa.Table]:
         raise told(child.returncode, said)
     streams = pa.BufferReader(found)
     return [pa.ipc.open_stream(streams).read_all() for _ in query.get("splits", "1")]
-
-
-def _text(sql: str) -> str:
-    """An argument in UTF-8 under an ASCII locale comes as half surrogates, which nothing else takes."""
-    return sql.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def told(status: int, said: bytes) -> Exception:
@@ -142,9 +137,7 @@ def _named(sql: str, instead: Mapping[str, str]) -> dict[str, str] | None:
     """
     if WHAT_THERE_IS.search(sql):
         return None
-    words = sql.lower()
-    used = [text for name, text in macros.texts().items() if name in words]
-    return views.needed(" ".join([words, *used, *instead.values()]))
+    return views.needed(" ".join([macros.spelled_out(sql), *instead.values()]))
 
 
 def _without_pandas() -> None:

@@ -129,7 +129,7 @@ def _placed(
         for again in ("ROLLBACK", LOCK[-1], statement):
             con.execute(again, params if again is statement else None)
     except (duckdb.Error, ValueError) as e:
-        place, text = re.search(r'"position":"(\d+)"', str(e)), _decoded(sql).encode()  # in bytes
+        place, text = re.search(r'"position":"(\d+)"', str(e)), decoded(sql).encode()  # in bytes
         if place and int(place[1]) < len(text):
             line = text.count(b"\n", 0, int(place[1])) + 1
             words = text[int(place[1]) :].split(b"\n")[0].decode("utf-8", "replace")
@@ -145,7 +145,7 @@ def check(sql: str) -> duckdb.Statement:
     """
     import duckdb
 
-    sql = _decoded(sql)
+    sql = decoded(sql)
     try:
         found = duckdb.extract_statements(sql)
     except duckdb.Error as e:
@@ -207,7 +207,7 @@ def condition(sql: str) -> str:
     """
     import duckdb
 
-    text, depth = _decoded(sql), 0
+    text, depth = decoded(sql), 0
     for place, kind in duckdb.tokenize(text):  # places are in bytes
         if kind == duckdb.token_type.operator:
             depth += {b"(": 1, b")": -1}.get(text.encode()[place : place + 1], 0)
@@ -216,8 +216,8 @@ def condition(sql: str) -> str:
     return f"(\n{sql}\n)"  # on lines of its own: it may end in a comment
 
 
-def _decoded(sql: str) -> str:
-    """An argument in UTF-8 under an ASCII locale comes as half surrogates, which DuckDB does not take."""
+def decoded(sql: str) -> str:
+    """Return a query in whole letters: under an ASCII locale one comes in half surrogates, which nothing else takes."""
     return sql.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

@@ -27,6 +27,12 @@ def texts() -> Mapping[str, str]:
     return {f.name[:-4]: f.read_text("utf-8") for f in files}
 
 
+def spelled_out(sql: str) -> str:
+    """Return a query in small letters, and after it the macros that it names: all that it may name a view in."""
+    words = sql.lower()
+    return " ".join([words, *(text for name, text in texts().items() if name in words)])
+
+
 def create(con: duckdb.DuckDBPyConnection, made: Collection[str] | None = None) -> None:
     """Make the macros on a connection that is not locked yet; where only some views are made, those that can be."""
     for text in texts().values():

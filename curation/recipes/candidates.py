@@ -89,8 +89,7 @@ def _over(store: Store, at: Snapshot, rows: pa.Table, split: str, sql: str) -> A
 
 def _beside(sql: str) -> dict[str, str]:
     """Return the views other than the candidates that a query names: making all would take longer than most queries."""
-    named = [sql.lower(), *(text for name, text in macros.texts().items() if name in sql.lower())]
-    found = views.needed(re.sub(r"\bcandidates\b", " ", " ".join(named)))
+    found = views.needed(re.sub(r"\bcandidates\b", " ", macros.spelled_out(sql)))
     # those that stand on the candidates stand on the whole of them
     whole = views.texts()["candidates"]
     return {name: text.replace("FROM candidates", f"FROM ({whole})") for name, text in found.items()}

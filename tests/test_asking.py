@@ -5,6 +5,8 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import time
@@ -503,6 +505,24 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(store, ask_json):
         done = ask_json("generate", "--limit", 60, "--concurrency", 40, "--model", "m")
         assert (done["cached"], done["answered"], done["left"], done["stopped"]) == (came, 60 - came, 0, None)
         assert server.stats()["repeated"] == 0
+
+
+def test_more_connections_than_files_are_refused_with_what_would_do(store, start, model):
+    """Who follows the advice is taken at their word, also where two models are asked at once."""
+
+    def go(files, concurrency, *more):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # noqa: E731
+        command = ("generate", "--model", "m", "--limit", 150, "--concurrency", concurrency, *more)
+        return start(*command, preexec_fn=limit)
+
+    for more, wanted in (((), 100), (("--grade", "c"), 50)):
+        done = go(300, 150, *more)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        most = re.search(r"may open 300 files \(ulimit -Hn\), so (\d+) at most", done.stderr)
+        assert int(most[1]) == wanted
+        assert go(300, wanted, *more).returncode == 0
+    done = go(200, 1)
+    assert done.returncode == 1 and "needs 200 beside the connections: raise the limit" in done.stderr
 
 
 def test_the_key_is_nowhere(store, run, tmp_path):

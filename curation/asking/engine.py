@@ -30,11 +30,11 @@ def ask_all(works: list[Work]) -> list[Asked]:
 
     Raises:
         EndpointError: asking on makes no sense: key refused, unknown model, quota gone. What came is kept.
-        BadInput: a budget that could not be kept, as a price is unknown.
+        BadInput: a budget that could not be kept, as a price is unknown; more connections than this process may open.
     """
     for work in works:
         work.budget.check(work.endpoint)
-    _check_files(sum(work.concurrency for work in works))
+    _check_files(works)
 
     def interrupt() -> None:
         for work in works:
@@ -50,18 +50,20 @@ def ask_all(works: list[Work]) -> list[Asked]:
     return [work.total() for work in works]
 
 
-def _check_files(connections: int) -> None:
+def _check_files(works: list[Work]) -> None:
     """Have the system let this process open a file for each connection.
 
     Raises:
         BadInput: it does not.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE_FILES
+    wanted = sum(work.concurrency for work in works) + SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         if hard != resource.RLIM_INFINITY and hard < wanted:
-            most = max(hard - SPARE_FILES, 1)
-            raise BadInput(f"--concurrency: this process may open {hard} files (ulimit -Hn), so {most} at most")
+            most = (hard - SPARE_FILES) // len(works)  # the option is for each of them
+            beside = f"and needs {SPARE_FILES} beside the connections: raise the limit"
+            so = f"so {most} at most" if most > 0 else beside
+            raise BadInput(f"--concurrency: this process may open {hard} files (ulimit -Hn), {so}")
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

@@ -507,6 +507,24 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(store, ask_json):
         assert server.stats()["repeated"] == 0
 
 
+def test_a_second_ctrl_c_gives_up_what_is_in_flight(store):
+    with serve(latency=60) as server:
+        os.environ["OPENAI_BASE_URL"] = server.base_url
+        command = [*COMMAND, "generate", "--limit", "60", "--concurrency", "4", "--model", "m"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        while server.stats()["requests"] < 4:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None, "the first lets it finish"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)  # far from the minute that an answer takes
+        assert process.returncode == 3
+        assert "Traceback" not in err and "the same command goes on" in err.splitlines()[-1]
+        assert server.stats()["requests"] == 4
+    assert store.rows("SELECT state FROM runs WHERE command = 'generate'") == [{"state": "stopped"}]
+
+
 def test_more_connections_than_files_are_refused_with_what_would_do(store, start, model):
     """Who follows the advice is taken at their word, also where two models are asked at once."""
 

@@ -598,6 +598,24 @@ def test_rubbish_is_a_failed_call_and_no_end_of_the_run(store, monkeypatch, kind
     listening.close()
 
 
+@pytest.mark.parametrize("key", [None, "none", "test", "local"])
+def test_an_answer_is_kept_to_the_letter_whatever_word_the_key_is(store, against, monkeypatch, key):
+    """As with a server of one's own, which needs no key: the word may stand in any answer."""
+    monkeypatch.setenv("OPENAI_API_KEY", key or "")
+    reasoning = "Locally none of the latest tests of nonessential genes fits; nonetheless local."
+    said = {"finish_reason": "stop none"}
+    against(store, (200, completion("", message={"reasoning_content": reasoning}, choice=said), {}))
+    assert store.rows("SELECT thinking, finish_reason FROM responses") == [{"thinking": reasoning, **said}]
+    against(store, (200, completion(f"<think>{reasoning}</think>"), {}), selection=Selection(limit=1, seed=1))
+    assert store.rows("FROM responses WHERE contains(text, $said)", {"said": reasoning})
+
+
+def test_a_short_key_is_taken_out_of_what_is_said_of_a_failure(store, against, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k-other")
+    against(store, error(400, "no such key: k-other"))
+    assert store.rows("SELECT detail FROM responses") == [{"detail": "HTTP 400: no such key: ***"}]
+
+
 def test_a_key_that_a_server_repeats_in_an_answer_is_not_kept(store, against):
     against(store, (200, completion(f"<think>Your key is {KEY}.</think><answer>up</answer>"), {}))
     assert store.rows("SELECT reasoning FROM traces") == [{"reasoning": "Your key is ***."}]

@@ -68,7 +68,7 @@ def settled(reply: Reply, endpoint: Endpoint, seconds: float) -> Reply:
     """Return a reply as it is kept: with its time and its cost, without the key, in what UTF-8 can hold."""
     columns = {**reply.columns, "seconds": seconds}
     for name in SAID & columns.keys():
-        columns[name] = columns[name] and _clean(endpoint.hidden(columns[name]))
+        columns[name] = columns[name] and _clean(endpoint.hidden(columns[name], answer=name != "detail"))
     if columns.get("detail"):
         columns["detail"] = columns["detail"][:500]
     columns["usd"] = usd(columns, endpoint)

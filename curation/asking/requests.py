@@ -17,6 +17,8 @@ from curation.prompting import Prompt
 
 OPENAI = "https://api.openai.com/v1"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+NO_KEY = "none"  # what is sent where none was given
+SECRET = 16  # characters of a key that no answer holds by chance, as it may `local` or `test`
 
 
 class Endpoint(NamedTuple):
@@ -40,9 +42,10 @@ class Endpoint(NamedTuple):
         found = {"model": self.model, "param": params, "prompts": prompts and prompts.name}
         return {k: v for k, v in found.items() if v} | ({"samples": samples} if samples > 1 else {})
 
-    def hidden(self, text: str) -> str:
-        """Return a text without the key, whoever put it there."""
-        return text.replace(self.key, "***") if len(self.key) > 3 else text
+    def hidden(self, text: str, *, answer: bool = False) -> str:
+        """Return a text without the key that the user gave; an answer may hold a short one as a word of its own."""
+        given = self.key != NO_KEY and len(self.key) >= (SECRET if answer else 4)
+        return text.replace(self.key, "***") if given else text
 
 
 class Request(NamedTuple):
@@ -117,7 +120,7 @@ def endpoint(
     return Endpoint(
         model,
         base_url.rstrip("/"),
-        key or "none",
+        key or NO_KEY,
         given.get("provider", host),
         {**given.get("params", {}), **(params or {})},
         given.get("price") or prices.shipped(host, model),

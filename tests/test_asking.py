@@ -199,6 +199,7 @@ FATAL = {
     "refused": error(401, f"Incorrect API key provided: {KEY}"),
     "unknown_model": error(404, "The model does not exist"),
     "quota": error(429, "You exceeded your current quota", code="insufficient_quota"),
+    "quota: HTTP 402": error(402, "Insufficient Balance", code="invalid_request_error"),
 }
 
 

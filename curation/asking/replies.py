@@ -22,6 +22,12 @@ FATAL = {"refused", "unknown_model", "quota", "redirected"}
 # of these nobody here knows whether the provider bills them
 UNSETTLED = {"connection", "timeout", "not_a_completion", "too_large"}
 
+# codes by which a provider says that nobody pays for more, whatever the status; 402 says it without one
+UNPAID = {
+    "insufficient_quota", "insufficient_balance", "exceeded_current_quota_error",
+    "billing_hard_limit_reached", "billing_not_active",
+}  # fmt: skip
+
 SAID = {"text", "thinking", "finish_reason", "detail"}  # columns that hold the server's words
 LARGEST = 16 * 2**20  # bytes of an answer: what is beyond any model's reach fills a store and serves nobody
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -150,9 +156,11 @@ def _refusal(raw: Raw) -> dict[str, Any]:
     """Name a refusal as the `openai` SDK's errors do: by its status, and the code in its body."""
     status = raw.status
     message, code = _said(raw)
-    if status == 429:
-        kind = "quota" if code == "insufficient_quota" else "rate_limit"
-    elif status in (401, 403):
+    if status == 402 or code in UNPAID:
+        kind = "quota"
+    elif status == 429:
+        kind = "rate_limit"
+    elif status in (401, 403, 407):
         kind = "refused"
     elif status == 404:
         kind, message = "unknown_model", message + ("" if code else " (does the address end in /v1?)")
@@ -173,12 +181,12 @@ def elsewhere(raw: Raw) -> str:
 
 
 def _said(raw: Raw) -> tuple[str, str]:
-    """Return the message and the code of a refusal; a page of HTML stands for itself."""
+    """Return the message and the code, or else the type, of a refusal; a page of HTML stands for itself."""
     start = raw.body[:2000].decode(errors="replace")
     try:
         found = parsed(raw.body)
         error = found.get("error", found)
-        code = error.get("code") if isinstance(error, dict) else None
+        code = error.get("code") or error.get("type") if isinstance(error, dict) else None
     except (ValueError, AttributeError, RecursionError):
         return f"HTTP {raw.status}: {start}", ""
     said = error.get("message") if isinstance(error, dict) else error

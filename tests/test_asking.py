@@ -228,6 +228,12 @@ ODD = {
     ),
     "counts that are none": (GOOD | {"usage": {"prompt_tokens": 10**30, "completion_tokens": "x"}}, None, "Because."),
     "reasoning apart": (completion("<answer>up</answer>", message={"reasoning_content": "Why."}), None, "Why."),
+    "reasoning by its other name": (completion("<answer>up</answer>", message={"reasoning": "Why."}), None, "Why."),
+    "reasoning by both, one of them empty": (
+        completion("<answer>up</answer>", message={"reasoning_content": "", "reasoning": "Why."}),
+        None,
+        "Why.",
+    ),
     "a megabyte": (completion("<think>" + "x " * 2**19 + "</think><answer>up</answer>"), None, ("x " * 2**19).strip()),
     "a nul": (completion("<think>a\0b</think><answer>up</answer>"), None, "a\0b"),
 }

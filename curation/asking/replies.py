@@ -29,6 +29,7 @@ UNPAID = {
 }  # fmt: skip
 
 SAID = {"text", "thinking", "finish_reason", "detail"}  # columns that hold the server's words
+THINKING = ("reasoning_content", "reasoning")  # DeepSeek and older vLLM; OpenRouter and newer vLLM
 LARGEST = 16 * 2**20  # bytes of an answer: what is beyond any model's reach fills a store and serves nobody
 REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -105,14 +106,14 @@ def _answer(body: bytes, status: int) -> dict[str, Any]:
         found = parsed(body)
         choice = found["choices"][0]
         message = choice["message"]
-        text, thinking = message.get("content"), message.get("reasoning_content")
+        text, thoughts = message.get("content"), [message.get(name) for name in THINKING]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         start = body[:2000].decode(errors="replace")
         return {"failure": "not_a_completion", "detail": start, "http_status": status}
     finish = choice.get("finish_reason")
     columns = {
         "text": _text(text) or _text(message.get("refusal")),
-        "thinking": thinking if isinstance(thinking, str) else None,
+        "thinking": next((t for t in thoughts if t and isinstance(t, str)), None),
         "finish_reason": finish if isinstance(finish, str) else None,
         "http_status": status,
         **_tokens(found.get("usage")),

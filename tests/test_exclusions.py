@@ -4,11 +4,14 @@ import shutil
 
 import pytest
 from kit.experts import add
+from kit.peer import completion, peer
 
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.errors import BadInput, RefusedSQL
 from curation.exclusions import exclude
+from curation.grades import grade
+from curation.schema import LABELS
 from curation.selection import Selection
 from curation.store import Store
 from curation.traces import generate
@@ -44,6 +47,47 @@ def test_a_hidden_run_is_gone_from_every_view_asked_again_and_comes_back(store, 
     assert counts(store)["traces"] == before["traces"] == 30
     reasons = store.rows("SELECT reason FROM raw.exclusions ORDER BY created")
     assert [r["reason"] for r in reasons] == ["wrong model", "it was right"]
+
+
+SAYS = {"m": "<think>So it is.</think><answer>upregulated</answer>", "c": "<evaluation>good</evaluation>"}
+GRADED = "SELECT count(*) AS n, count(grade) AS graded FROM traces"
+
+
+@pytest.fixture
+def same_words(store, monkeypatch):
+    """A store, while its model says the same each time."""
+    with peer(lambda n, body: (200, completion(SAYS[body["model"]]), {})) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        yield store
+
+
+def test_the_same_words_are_graded_again_after_those_before_them_were_hidden(same_words):
+    for hidden in range(3):
+        generate(same_words, Selection(limit=5), endpoint("m"), how=QUIET)
+        done = grade(same_words, Selection(limit=5), endpoint("c"), how=QUIET)
+        assert (done.asked, done.cached) == (5, 0)
+        assert same_words.rows(GRADED) == [{"n": 5, "graded": 5}]
+        if hidden < 2:
+            bad = same_words.rows("SELECT DISTINCT run_id FROM traces")[0]["run_id"]
+            exclude(same_words, run_id=bad, reason="once more")
+
+
+def test_traces_that_are_left_out_move_no_copy(store, monkeypatch):
+    """So each trace is asked for itself, whichever are asked for first."""
+
+    def say(n, body):
+        trace = f"<think>So.</think><answer>{LABELS[n % 3]}</answer>"
+        return 200, completion(SAYS["c"] if body["model"] == "c" else trace), {}
+
+    with peer(say) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        generate(store, Selection(limit=6), endpoint("m"), samples=3, how=QUIET._replace(concurrency=1))
+        right = grade(store, Selection(limit=6), endpoint("c"), correct_only=True, how=QUIET)
+        rest = grade(store, Selection(limit=6), endpoint("c"), how=QUIET)
+    assert (right.asked, rest.asked, rest.cached) == (6, 12, 6)
+    assert store.rows(GRADED) == [{"n": 18, "graded": 18}]
+    samples = {r["sample"] for r in store.rows("SELECT sample FROM responses WHERE stage = 'grade'")}
+    assert samples == {0, 1000, 2000}, "the first is asked as if it were alone"
 
 
 def test_a_hidden_pull_takes_its_verdicts_along(reviewed, tmp_path):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow.parquet as pq
-
 from curation import folders, hub
 from curation.errors import BadInput, HubError
 from curation.hub import AGAIN, Say
 from curation.printing import shown
-from curation.published import MANIFEST, ON_HUB, Published
-from curation.reviews import rows_hash
-from curation.rows import SIDES, row_hash
+from curation.published import MANIFEST, ON_HUB
 from curation.versions import NAME, VERSION
 
 if TYPE_CHECKING:
@@ -131,17 +126,8 @@ def _verify(ref: str, folder: Path, manifest: Mapping[str, Any]) -> None:
     found = folders.digests(folder)
     if differs := [name for name, digest in manifest["files"].items() if found.get(name) != digest]:
         raise HubError(f"{ref}: {differs[0]} is not the file that {MANIFEST} names (sha256); nothing was kept")
-    if (digest := rows_of(folder, manifest)) != manifest["row_hash"]:
+    if (digest := folders.rows_of(folder, manifest)) != manifest["row_hash"]:
         raise HubError(
             f"{ref}: its rows have the hash {digest[:12]}, and {MANIFEST} says "
             f"{manifest['row_hash'][:12]}; nothing was kept"
         )
-
-
-def rows_of(folder: Path, manifest: Mapping[str, Any]) -> str:
-    """Return the hash of all rows of a version's folder, worked out from its Parquet: see `versions.content`."""
-    data = Published(str(folder), folder, dict(manifest))
-    hashes = [row_hash({side: data.table(split, side) for side in SIDES}) for split in data.splits]
-    if files := [name for name in sorted(manifest["files"]) if name.startswith("annotations/")]:
-        hashes.append(rows_hash(row for name in files for row in pq.read_table(folder / name).to_pylist()))
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import VersionError
-from curation.published import MANIFEST
-from curation.rows import SIDES, Config
+from curation.published import MANIFEST, Published
+from curation.reviews import rows_hash
+from curation.rows import SIDES, Config, row_hash
 from curation.store import Store
 
 SHARD_ROWS = 100_000
@@ -129,6 +130,15 @@ def files(folder: Path) -> dict[str, File]:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         found[file.relative_to(folder).as_posix()] = File(digest, file.stat().st_size)
     return found
+
+
+def rows_of(folder: Path, manifest: Mapping[str, Any]) -> str:
+    """Return the hash of all rows of a version's folder, worked out from its Parquet: see `versions.content`."""
+    data = Published(str(folder), folder, dict(manifest))
+    hashes = [row_hash({side: data.table(split, side) for side in SIDES}) for split in data.splits]
+    if names := [name for name in sorted(manifest["files"]) if name.startswith("annotations/")]:
+        hashes.append(rows_hash(row for name in names for row in pq.read_table(folder / name).to_pylist()))
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def _write_shards(folder: Path, side: str, rows: pa.Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from collections.abc import Collection, Iterator
@@ -22,6 +23,7 @@ from curation.store import Store
 
 RECIPE = "recipe.sql"
 NON_COMMERCIAL = re.compile(r"non.?commercial|\bnc\b", re.I)
+WRITTEN = {cards.CARD, cards.CROISSANT}  # anew with each publication
 PSEUDONYM = r"^annotator-\d+$"
 
 
@@ -57,14 +59,27 @@ def packed(store: Store, held: dict[str, Any], folder: Path | None, repo: str) -
 
 
 def _checked(place: Path, held: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of a folder that is this version, to the byte."""
-    found = folders.read(place)
+    """Return the manifest of a folder that is this version by the store's own copy of it, not by its word alone."""
+    known, found = json.loads(held["manifest"] or "{}"), folders.read(place)
     again = f"remove it, and {held['name']} {held['version']} is made again from the store"
+    if not known:
+        raise VersionError(
+            f"{held['name']} {held['version']}: an older synthpert recorded no manifest of it; build the next version"
+        )
     if found is None:
         raise VersionError(f"{place}: its files are not those that its {MANIFEST} names; {again}")
-    if differs := [k for k in ("name", "version", "row_hash") if found.get(k) != held[k]]:
-        raise VersionError(f"{place}: the {differs[0]} of this folder is {found.get(differs[0])}; {again}")
+    keys = dict.fromkeys(("name", "version", *known, *found))
+    if differs := [k for k in keys if k != "files" and found.get(k) != known.get(k)]:
+        raise VersionError(f"{place}: {differs[0]!r} in its {MANIFEST} is not what the store has; {again}")
+    differs = sorted({f for f, _ in found["files"].items() ^ known["files"].items()} - WRITTEN)
+    if differs and (found["files"].keys() != known["files"].keys() or _rows_differ(place, found)):
+        raise VersionError(f"{place}: {differs[0]} is not as it was built; {again}")
     return found
+
+
+def _rows_differ(place: Path, manifest: dict[str, Any]) -> bool:
+    """Tell whether a folder has other rows than its manifest says, and not the same in another writer's bytes."""
+    return folders.rows_of(place, manifest) != manifest["row_hash"]
 
 
 def _pack(store: Store, place: Path, manifest: dict[str, Any], repo: str) -> Parcel:

@@ -17,7 +17,7 @@ from kit.loopback import copied, online
 
 from curation import folders
 from curation.errors import BadInput, HubError, VersionError
-from curation.fetching import fetch, rows_of
+from curation.fetching import fetch
 from curation.publishing import publish
 
 REPO = "org/traces"
@@ -71,7 +71,7 @@ def test_what_is_fetched_is_what_was_built(remote, dataset, run):
     assert remote.repos["datasets", REPO].head.oid in done.stdout
     assert "not fetched, as no part of it: .gitattributes" in done.stdout
     held = folders.read(got)
-    assert rows_of(got, held) == held["row_hash"] and {f.name for f in Path().glob(".traces*")} == set()
+    assert folders.rows_of(got, held) == held["row_hash"] and {f.name for f in Path().glob(".traces*")} == set()
     same, built = folders.digests(got), folders.digests(dataset)
     assert {n for n in built if same[n] != built[n]} == {
         "README.md",

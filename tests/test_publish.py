@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kit.hub import hub
 from kit.loopback import copied, online, unchanged
 
 from curation import folders
 from curation.errors import BadInput, HubError, VersionError
+from curation.fetching import fetch
 from curation.publishing import publish
 from curation.rebuild import rebuild
 from curation.versions import build
@@ -336,8 +339,56 @@ def test_a_folder_that_was_changed_does_not_go_out(go, remote, mine, tmp_path):
         go()
     card.write_text(text)
     build(mine, "direct", "other", out=Path("other"))
-    with pytest.raises(VersionError, match="the name of this folder is other"):
+    with pytest.raises(VersionError, match="'name' in its manifest.json is not what the store has"):
         go(folder=Path("other"))
     with pytest.raises(VersionError, match="no such version"):
         go("9.9.9")
     assert not remote.repos and go().state == "published"
+
+
+def rewritten(folder, change):
+    """Change each Parquet file of a folder, and have its manifest vouch for them."""
+    for file in folder.rglob("*.parquet"):
+        pq.write_table(change(pq.read_table(file)), file)
+    forged(folder, files=folders.digests(folder))
+
+
+def forged(folder, **other):
+    manifest = json.loads((folder / "manifest.json").read_text()) | other
+    (folder / "manifest.json").write_text(folders.text(manifest))
+
+
+def unmarked(rows):
+    for name, value in {"simulated": False, "source": "PerturbQA"}.items():
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(at), pa.array([value] * rows.num_rows, rows.schema.field(at).type))
+    return rows
+
+
+FORGED = {
+    "rows dropped": (lambda f: rewritten(f, lambda rows: rows.slice(1)), r"default/\S+ is not as it was built"),
+    "a rehearsal unmarked": (lambda f: rewritten(f, unmarked), r"default/\S+ is not as it was built"),
+    "a file more": (
+        lambda f: ((f / "more.txt").write_text("words"), forged(f, files=folders.digests(f))),
+        "more.txt is not as it was built",
+    ),
+    "another recipe": (lambda f: forged(f, recipe={"sql": "SELECT 1"}), "'recipe' in its manifest.json is not what"),
+    "another code": (lambda f: forged(f, code="9.9.9"), "'code' in its manifest.json is not what"),
+    "other counts": (lambda f: forged(f, rows=[]), "'rows' in its manifest.json is not what"),
+    "a key more": (lambda f: forged(f, reviewed_by="the NIH"), "'reviewed_by' in its manifest.json is not what"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_folder_whose_manifest_was_changed_along_does_not_go_out(name, mine, remote, tmp_path):
+    change, told = FORGED[name]
+    change(tmp_path / "traces-1.0.0")
+    assert folders.read(tmp_path / "traces-1.0.0"), "by its own word it is whole"
+    with pytest.raises(VersionError, match=rf"traces-1.0.0: {told}.*remove it, and traces 1.0.0 is made again"):
+        publish(mine, "traces@1.0.0", REPO, api=remote.api())
+    assert not remote.repos
+
+
+def test_the_same_rows_in_other_bytes_go_out(go, remote, tmp_path):
+    rewritten(tmp_path / "traces-1.0.0", lambda rows: rows)
+    assert go().state == "published" and fetch(f"{REPO}@v1.0.0", api=remote.api(), out="got").rows

@@ -6,13 +6,14 @@ of all of it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from curation.errors import BadInput, HubError
 from curation.published import KEYS, MANIFEST
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 Say = Callable[[str], None]
+Kind = Literal["dataset", "model"]
 AT_ONCE = 8  # files sent together: enough to fill a line, and few enough to tell how far it is
 REPO = re.compile(r"[\w.-]+/[\w.-]+")
 # what a repository may hold before anything of ours comes: what the Hub's own form makes
 EMPTY = re.compile(r"\.git\w+|README\.md|LICEN[CS]E(\.\w+)?", re.I)
 AGAIN = "the same command goes on from here"
+STALE = f"somebody else committed there in the meantime; nothing was changed: look at it, and {AGAIN}"
 
 
 class Head(NamedTuple):
@@ -104,7 +107,7 @@ def _refusal(e: Any) -> str:
     told = {
         401: "the Hub does not take the token; set HF_TOKEN to one that is valid",
         403: f"this token may not do that ({words})",
-        412: f"somebody else committed there in the meantime; nothing was changed: look at it, and {AGAIN}",
+        412: STALE,
     }
     return told.get(status) or f"the Hub answered {status} ({' '.join(str(words).split())}); {AGAIN}"
 
@@ -139,7 +142,7 @@ def writer(api: HfApi) -> str:
     return found["name"]
 
 
-def head(api: HfApi, repo: str, kind: str = "dataset") -> Head | None:
+def head(api: HfApi, repo: str, kind: Kind = "dataset") -> Head | None:
     """Return a repository as it is; None if there is none that this token may see."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -153,7 +156,7 @@ def head(api: HfApi, repo: str, kind: str = "dataset") -> Head | None:
     return Head(str(info.sha), bool(info.private), files, {t.name: t.target_commit for t in refs.tags})
 
 
-def create(api: HfApi, repo: str, kind: str = "dataset") -> Head:
+def create(api: HfApi, repo: str, kind: Kind = "dataset") -> Head:
     """Make a private repository, and return it.
 
     Raises:
@@ -164,6 +167,34 @@ def create(api: HfApi, repo: str, kind: str = "dataset") -> Head:
     if found := head(api, repo, kind):
         return found
     raise HubError(f"{repo}: the name is taken, by something that is no {kind} or that this token may not see")
+
+
+def differing(api: HfApi, repo: str, sha: str, files: Mapping[str, str], kind: Kind = "dataset") -> str | None:
+    """Return a file in which a commit differs from these: it lacks it, has it in other bytes, or has Parquet more.
+
+    None if it holds them all. The Hub lists the sha256 of what goes by Git LFS, which all Parquet does; the few others
+    are read.
+
+    Args:
+        api: the client.
+        repo: ORG/REPO.
+        sha: the commit.
+        files: path there -> sha256.
+        kind: dataset or model.
+    """
+    with speaking(api, f"{repo}@{sha}"), tempfile.TemporaryDirectory() as place:
+        info: Any = api.repo_info(repo, repo_type=kind, revision=sha, files_metadata=True)
+        held = {f.rfilename: f for f in info.siblings or ()}
+        large = {name: f.lfs.sha256 for name, f in held.items() if f.lfs}
+        others = {name for name in held.keys() - files.keys() if name.endswith(".parquet")}
+        others |= {n for n, digest in files.items() if n not in held or large.get(n, digest) != digest}
+        if others:
+            return min(others)
+        for name in sorted(files.keys() - large.keys()):
+            file = api.hf_hub_download(repo, name, repo_type=kind, revision=sha, local_dir=place)
+            if hashlib.sha256(Path(file).read_bytes()).hexdigest() != files[name]:
+                return name
+    return None
 
 
 def manifest(api: HfApi, repo: str, revision: str) -> dict[str, Any] | None:
@@ -190,12 +221,12 @@ def commit(
     parent: str,
     message: str,
     *,
-    kind: str = "dataset",
+    kind: Kind = "dataset",
     say: Say = lambda line: None,
 ) -> str:
     """Put files into a repository, and take stale ones out, in one commit; returns its hash.
 
-    Large files are sent first and land nowhere until then. Where nothing differs there is no commit, and the newest
+    Large files are sent first and land nowhere until then. Where nothing differs there is no commit, and the parent
     is returned.
 
     Args:
@@ -215,11 +246,17 @@ def commit(
 
     adds = [CommitOperationAdd(name, source) for name, source in sorted(files.items())]
     deletes = [CommitOperationDelete(name) for name in stale]
+    # the client makes no commit where nothing differs, and then names the newest, which may be anybody's
+    wanted = {add.path_in_repo: add.upload_info.sha256.hex() for add in adds}
+    if not stale and differing(api, repo, parent, wanted, kind) is None:
+        return parent
     with speaking(api, repo):
         for start in range(0, len(adds), AT_ONCE):
             api.preupload_lfs_files(repo, adds[start : start + AT_ONCE], repo_type=kind)
             say(f"{repo}: sent {min(start + AT_ONCE, len(adds))} of {len(adds)} files")
         made = api.create_commit(repo, [*adds, *deletes], commit_message=message, repo_type=kind, parent_commit=parent)
+    if differing(api, repo, made.oid, wanted, kind):
+        raise HubError(f"{repo}: {STALE}")
     return made.oid
 
 
@@ -240,7 +277,7 @@ def tag(api: HfApi, repo: str, name: str, sha: str) -> None:
         raise HubError(f"{repo}: the tag {name} is taken, it stands on the commit {on[:12]} and not on {sha[:12]}")
 
 
-def make_public(api: HfApi, repo: str, kind: str = "dataset") -> None:
+def make_public(api: HfApi, repo: str, kind: Kind = "dataset") -> None:
     """Let everybody see a repository."""
     with speaking(api, repo):
         api.update_repo_settings(repo, private=False, repo_type=kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -69,6 +70,18 @@ def find(store: Store, ref: str) -> dict[str, Any]:
     if not match:
         raise VersionError(f"{ref}: {name} has no such version{_near(version, [v['version'] for v in known])}")
     return match[0]
+
+
+def commit(store: Store, version: Mapping[str, Any], repo: str) -> str | None:
+    """Return the commit that a version last went to a repository as; None if this store has not published it there."""
+    found = store.rows(
+        """
+        SELECT max_by(commit_sha, created) AS commit_sha FROM raw.versions
+        WHERE version_id = $version_id AND published_to = $repo
+        """,
+        {"version_id": version["version_id"], "repo": repo},
+    )
+    return found[0]["commit_sha"]
 
 
 def _near(word: str, among: list[str]) -> str:

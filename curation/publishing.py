@@ -13,6 +13,7 @@ from curation.errors import HubError
 from curation.hub import Head, Say
 from curation.parcels import Parcel
 from curation.printing import shown
+from curation.published import MANIFEST
 from curation.runs import run
 from curation.schema import TABLES, now
 from curation.store import Store
@@ -84,18 +85,21 @@ def publish(
             return told
         args = {"version": f"{held['name']}@{held['version']}", "repo": repo} | ({"public": True} if public else {})
         with run(store, "publish", args) as this:
-            done = _send(api or hub.client(), parcel, told, say)
+            done = _send(api or hub.client(), parcel, told, named.commit(store, held, repo), say)
             _record(store, held, done, this.id)
     return done
 
 
-def _send(api: HfApi, parcel: Parcel, told: Publication, say: Say) -> Publication:
-    """Bring a repository to where it holds the version; returns what had to be done."""
+def _send(api: HfApi, parcel: Parcel, told: Publication, known: str | None, say: Say) -> Publication:
+    """Bring a repository to where it holds the version; returns what had to be done.
+
+    `known`: the commit that the store says it was published there as.
+    """
     repo, tag = told.repo, told.tag
     user = hub.writer(api)
     head = hub.head(api, repo)
     if head and tag in head.tags:
-        sha, state = _same(api, repo, tag, head.tags[tag], parcel.manifest), "there"
+        sha, state = _same(api, told, head.tags[tag], known, parcel.manifest), "there"
     else:
         head = head or hub.create(api, repo)
         say(f"publishing to {repo} as {user}")
@@ -108,18 +112,37 @@ def _send(api: HfApi, parcel: Parcel, told: Publication, say: Say) -> Publicatio
     return told._replace(commit=sha, state=state, public=told.public or not head.private)
 
 
-def _same(api: HfApi, repo: str, tag: str, sha: str, manifest: dict[str, Any]) -> str:
-    """Return the commit of a tag, if it holds this version."""
-    found = hub.manifest(api, repo, sha) or {}
-    if all(found.get(key) == manifest[key] for key in ("name", "version", "row_hash")):
+def _same(api: HfApi, told: Publication, sha: str, known: str | None, manifest: dict[str, Any]) -> str:
+    """Return the commit of a tag, if it holds this version: the manifest there is believed in nothing."""
+    if known not in (None, sha):
+        raise HubError(
+            f"{told.repo}: somebody moved the tag {told.tag}: it stands on the commit {sha}, and this version was "
+            f"published as {known}; have it set back, or build the next version"
+        )
+    found = hub.manifest(api, told.repo, sha) or {}
+    # the store vouches for a commit that it knows; any other holds these rows to the byte, or other ones
+    ours = {} if known else {n: d for n, d in manifest["files"].items() if n not in parcels.WRITTEN}
+    holds = _holds(found, manifest)
+    if not holds and not (other := hub.differing(api, told.repo, sha, found["files"] | ours)):
         return sha
-    holds = f"{found['name']} {found['version']}" if found else "no version of a dataset"
-    if (found.get("name"), found.get("version")) == (manifest["name"], manifest["version"]):
-        holds += " of other rows"
+    holds = holds or f"{told.name} {told.version} with another {other}"
     raise HubError(
-        f"{repo}: the tag {tag} is taken: its commit {sha[:12]} holds {holds}; a version never changes, "
+        f"{told.repo}: the tag {told.tag} is taken: its commit {sha[:12]} holds {holds}; a version never changes, "
         "so build the next one or name another repository"
     )
+
+
+def _holds(found: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """Return what a repository holds by its own manifest; empty if that says it is this version."""
+    if not found:
+        return "no version of a dataset"
+    holds = f"{found['name']} {found['version']}"
+    if holds != f"{manifest['name']} {manifest['version']}":
+        return holds
+    if found["row_hash"] != manifest["row_hash"]:
+        return f"{holds} of other rows"
+    differs = sorted(k for k in found.keys() | manifest if k != "files" and found.get(k) != manifest.get(k))
+    return f"{holds} with another {differs[0]!r} in its {MANIFEST}" if differs else ""
 
 
 def _stale(api: HfApi, head: Head, parcel: Parcel, told: Publication) -> list[str]:

@@ -14,11 +14,12 @@ import pytest
 from kit.hub import hub
 from kit.loopback import copied, online, unchanged
 
-from curation import folders
+from curation import folders, named
 from curation.errors import BadInput, HubError, VersionError
 from curation.fetching import fetch
 from curation.publishing import publish
 from curation.rebuild import rebuild
+from curation.store import Store
 from curation.versions import build
 
 REPO = "org/traces"
@@ -43,7 +44,7 @@ def go(mine, remote):
 
     def publishing(version="1.0.0", repo=REPO, token="hf_writer", **more):
         api = more.pop("api", None) or remote.api(token)
-        return publish(mine, f"traces@{version}", repo, allow_simulated=True, api=api, **more)
+        return publish(more.pop("store", mine), f"traces@{version}", repo, allow_simulated=True, api=api, **more)
 
     return publishing
 
@@ -95,12 +96,13 @@ def test_a_dry_run_sends_and_asks_nothing(mine, remote, run):
 
 def test_what_is_not_at_hand_is_made_again_from_the_store(go, remote, mine, tmp_path):
     shutil.move(tmp_path / "traces-1.0.0", tmp_path / "elsewhere")
+    other = Store(shutil.copytree(mine.place, "other-store"))
     made = go()
     assert not Path("traces-1.0.0").exists()
     files = held(remote).head.files
     built = folders.digests(tmp_path / "elsewhere")
     assert {name for name, digest in built.items() if files[name] != digest} == {"README.md", "croissant.json"}
-    assert go(folder=tmp_path / "elsewhere").commit == made.commit
+    assert go(folder=tmp_path / "elsewhere", store=other).commit == made.commit
 
 
 def test_stale_shards_go_and_what_others_put_there_stays(go, remote, mine, monkeypatch):
@@ -266,6 +268,68 @@ def test_a_tag_that_is_taken(go, remote):
     assert go().state == "published" and len(held(remote).commits) == 2
 
 
+SHARD = "default/train-00000-of-00001.parquet"
+
+
+def cut(remote, files):
+    return files | {SHARD: remote.keep(remote.blobs[files[SHARD]][:-1])}
+
+
+def vouched(remote, files, **other):
+    """The same files, with a manifest that vouches for them."""
+    manifest = json.loads(remote.blobs[files["manifest.json"]])
+    manifest |= {"files": {name: files[name] for name in manifest["files"]}} | other
+    return files | {"manifest.json": remote.keep(json.dumps(manifest).encode())}
+
+
+MOVED = {
+    "a shard cut": (cut, SHARD),
+    "a shard cut, and the manifest with it": (lambda r, f: vouched(r, cut(r, f)), SHARD),
+    "a shard gone": (lambda r, f: {n: d for n, d in f.items() if n != SHARD}, SHARD),
+    "a shard more": (lambda r, f: f | {"default/train-1.parquet": f[SHARD]}, "default/train-1.parquet"),
+    "another card": (lambda r, f: f | {"README.md": r.keep(b"hand made")}, "README.md"),
+    "another recipe": (lambda r, f: vouched(r, f, recipe={}), "'recipe' in its manifest.json"),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_tag_that_was_moved_to_other_files(name, go, remote, mine):
+    other = Store(shutil.copytree(mine.place, "other-store"))  # which is not told of what goes out from this one
+    ours = go().commit
+    change, differs = MOVED[name]
+    moved = held(remote).tags["v1.0.0"] = held(remote).add("by hand", change(remote, held(remote).head.files)).oid
+    line = f"somebody moved the tag v1.0.0: it stands on the commit {moved}, and this version was published as {ours};"
+    with unchanged(held(remote)), pytest.raises(HubError, match=line):
+        go()
+    line = f"the tag v1.0.0 is taken: its commit {moved[:12]} holds traces 1.0.0 with another {differs};"
+    with unchanged(held(remote)), pytest.raises(HubError, match=line):
+        go(store=other)
+    assert [v["commit_sha"] for v in named.listed(mine)] == [ours]
+
+
+def test_a_tag_goes_on_a_commit_of_ours_alone(go, remote):
+    remote.fault("POST", "/tag/", 503)
+    with pytest.raises(HubError, match="503"):
+        go()
+    ours = held(remote).head
+    for path in ("/validate-yaml", "/tag/"):  # somebody commits in between, as the client finds that nothing differs
+        remote.fault("POST", path, by_hand(remote))
+    assert go().commit == ours.oid == held(remote).tags["v1.0.0"] != held(remote).head.oid
+
+
+def test_what_somebody_else_committed_is_not_tagged_as_ours(go, remote):
+    go()
+    repo = held(remote)
+    ours = repo.commits.pop()
+    repo.tags.clear()
+    # the same files came from another hand after we looked, so the client sends nothing; then they were changed
+    remote.fault("POST", "/preupload/", lambda: repo.add("the same", ours.files))
+    remote.fault("POST", "/validate-yaml", by_hand(remote))
+    with pytest.raises(HubError, match="somebody else committed there in the meantime; nothing was changed"):
+        go()
+    assert not repo.tags and repo.head.title == "a typo"
+
+
 @pytest.mark.parametrize(
     ("token", "told"),
     [
@@ -317,6 +381,7 @@ def test_a_name_that_is_taken(go, remote, mine):
 
 def test_a_version_does_not_go_back_nor_change(go, remote, mine):
     build(mine, "good_or_better", "traces")
+    other = Store(shutil.copytree(mine.place, "other-store"))  # which is not told of what goes out from this one
     go("1.1.0")
     with unchanged(held(remote)), pytest.raises(HubError, match=r"holds traces 1.1.0, and 1.0.0 is older"):
         go()
@@ -325,7 +390,7 @@ def test_a_version_does_not_go_back_nor_change(go, remote, mine):
     files = held(remote).head.files | {"manifest.json": remote.keep(json.dumps(manifest).encode())}
     held(remote).tags["v1.1.0"] = held(remote).add("other rows", files).oid
     with unchanged(held(remote)), pytest.raises(HubError, match=r"its commit .* holds traces 1.1.0 of other rows"):
-        go("1.1.0")
+        go("1.1.0", store=other)
     held(remote).tags.clear()
     with unchanged(held(remote)), pytest.raises(HubError, match=r"holds a traces 1.1.0 of other rows"):
         go("1.1.0")

@@ -51,15 +51,16 @@ def info(self, user, kind, name, rev="main"):
     repo = self.hub.find(kind, name, user)
     commit = repo.at(rev)
     files = [self.hub.entry(*f) for f in commit.files.items()]
-    siblings = [{"rfilename": f["path"], "size": f["size"], "blobId": f["oid"], "lfs": _lfs(f)} for f in files]
+    siblings = [{"rfilename": f["path"]} | (_blob(f) if self.query.get("blobs") == "true" else {}) for f in files]
     told = {"id": name, "author": name.split("/")[0], "sha": commit.oid, "private": repo.private, "siblings": siblings}
     told |= {"lastModified": "2026-01-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z", "tags": []}
     self.send(200, told | {"gated": False, "disabled": False, "downloads": 0, "likes": 0, "cardData": {}})
 
 
-def _lfs(entry):
-    lfs = entry.get("lfs")
-    return {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": 134} if lfs else None
+def _blob(entry):
+    """What is told of a file where ?blobs=true asks for it."""
+    told, lfs = {"size": entry["size"], "blobId": entry["oid"]}, entry.get("lfs")
+    return told | ({"lfs": {"sha256": lfs["oid"], "size": lfs["size"], "pointerSize": 134}} if lfs else {})
 
 
 @route("GET", "/api/REPO/refs")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import cards, folders, secrets
+from curation import cards, folders, licences, secrets
 from curation.errors import SecretFound, VersionError
 from curation.published import MANIFEST
 from curation.rebuild import rebuild
@@ -22,7 +21,6 @@ from curation.schema import REHEARSAL
 from curation.store import Store
 
 RECIPE = "recipe.sql"
-NON_COMMERCIAL = re.compile(r"non.?commercial|\bnc\b", re.I)
 WRITTEN = {cards.CARD, cards.CROISSANT}  # anew with each publication
 PSEUDONYM = r"^annotator-\d+$"
 
@@ -115,18 +113,21 @@ def allow(parcel: Parcel, allow_simulated: bool, accepted: Collection[str]) -> N
     Args:
         parcel: what is to go out.
         allow_simulated: whether it may hold what a rehearsal made.
-        accepted: the non-commercial licences that whoever publishes accepts, by name.
+        accepted: the licences that whoever publishes accepts, by name; those free for any use need no word.
 
     Raises:
-        VersionError: it is simulated, or under such a licence, and nobody allowed that; or it names an annotator.
+        VersionError: it is simulated, or under another licence, and nobody allowed that; or it names an annotator.
         SecretFound: a text in it has the shape of a key.
     """
     what = f"{parcel.manifest['name']} {parcel.manifest['version']}"
     if parcel.simulated and not allow_simulated:
         raise VersionError(f"{what}: a rehearsal made part of it; --allow-simulated publishes it, marked as simulated")
-    for licence in parcel.licences:
-        if NON_COMMERCIAL.search(licence) and licence not in accepted:
-            raise VersionError(f"{what}: its examples are under the {licence}; --accept-licence {licence!r} accepts it")
+    names = {name for row in parcel.licences for name in licences.of(row)} - set(accepted)
+    if asked := [name for name in sorted(names) if not licences.free(name)]:
+        raise VersionError(
+            f"{what}: not known to be free for any use: licence {', '.join(asked)}; read what it allows, and "
+            f"{' '.join(f'--accept-licence {name!r}' for name in asked)} accepts it"
+        )
     for name, source in parcel.files.items():
         if name.startswith("annotations/") and isinstance(source, Path):
             _check_pseudonyms(name, source)

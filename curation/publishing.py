@@ -63,7 +63,7 @@ def publish(
         public: let everybody see the repository, once all is in it.
         dry_run: send nothing, ask nothing.
         allow_simulated: publish what a rehearsal made.
-        accept_licences: non-commercial licences that are accepted, by name.
+        accept_licences: licences that are accepted, by name, of those not known to be free for any use.
         api: the Hub's client, by default `hub.client()`.
         say: told how far it is.
 

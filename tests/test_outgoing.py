@@ -12,12 +12,13 @@ from kit.hub import hub
 from kit.loopback import online
 from kit.peer import completion, peer
 
-from curation import parcels, secrets
+from curation import licences, parcels, secrets
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.errors import SecretFound, VersionError
 from curation.examples import ingest
 from curation.fetching import fetch
+from curation.importing import Given, import_traces
 from curation.publishing import publish
 from curation.rehearsal.world import write_benchmark
 from curation.selection import Selection
@@ -53,12 +54,60 @@ def licensed(tmp_path):
 def test_a_non_commercial_licence_is_accepted_by_name(licensed, remote):
     build(licensed, "direct", "effects")
     for accepted in ((), ("MIT",)):
-        with pytest.raises(VersionError, match=r"under the Somebody's Non-Commercial Licence 2.0; --accept-licence"):
+        with pytest.raises(VersionError, match=r"free for any use: licence Somebody's Non-Commercial Licence 2.0;"):
             publish(licensed, "effects", "org/effects", api=remote.api(), accept_licences=accepted)
     assert not remote.repos
     name = "Somebody's Non-Commercial Licence 2.0"
     done = publish(licensed, "effects", "org/effects", api=remote.api(), accept_licences=(name,))
     assert done.licences == [name] and not done.simulated
+
+
+FREE = """
+    CC0; CC0-1.0; CC0 1.0 Universal (CC0 1.0) Public Domain Dedication; Creative Commons Zero v1.0 Universal
+    Public Domain
+    CC BY 4.0; cc-by-4.0; cc_by_4.0; Creative Commons Attribution 4.0 International; CC BY-SA 3.0; CC BY 2.5
+    Creative Commons Attribution-ShareAlike 4.0 International; MIT; The MIT License; Apache-2.0
+    Apache License, Version 2.0
+    BSD; BSD-3-Clause; 2-clause BSD licence; ODC-BY; Open Data Commons Attribution License v1.0; ODbL 1.0
+    Open Database License (ODbL); PDDL; odc-pddl-1.0
+"""
+NOT_FREE = """
+    CC-BY-NC-4.0; cc_by_nc_4.0; CC BYNC 4.0; CC BY-ND 4.0; CC BY-NC-SA; CC BY 4.0 (non-commercial); No commercial use
+    not for commercial use; Academic research use only; MIT, for academic use; MIT 不可商用
+    Apache 2.0 with Commons Clause
+    not in the public domain; all rights reserved; none; unknown; CC; by; GPL-3.0
+"""
+
+
+def listed(names):
+    return [name.strip() for name in re.split(r"[;\n]", names) if name.strip()]
+
+
+def test_what_is_known_to_be_free_for_any_use_and_nothing_else():
+    assert [name for name in listed(FREE) if not licences.free(name)] == []
+    assert [name for name in ("", *listed(NOT_FREE)) if licences.free(name)] == []
+
+
+@pytest.mark.parametrize("licence", ["CC BY 4.0", "cc_by_nc_4.0", "CC BYNC 4.0", "No commercial use", None])
+def test_the_licence_of_imported_traces_is_accepted_as_the_benchmarks_is(licence, tmp_path, remote):
+    write_benchmark(tmp_path / "open")
+    (tmp_path / "open" / "source.json").write_text('{"source": "Open", "licence": "CC0-1.0"}')
+    store = Store(tmp_path / "store", create=True)
+    ingest(store, tmp_path / "open")
+    pairs = store.rows("SELECT pert, gene, cell_line, label AS answer FROM examples ORDER BY example_id LIMIT 40")
+    (tmp_path / "own.jsonl").write_text("\n".join(json.dumps(p | {"reasoning": "It rises."}) for p in pairs))
+    import_traces(store, "own.jsonl", given=Given("o3", licence=licence))
+    Path("all.sql").write_text("SELECT trace_id FROM candidates WHERE answer = label")
+    build(store, "all.sql", "own")
+    name, api = licence or "unknown", remote.api()
+    if licence != "CC BY 4.0":
+        with pytest.raises(
+            VersionError, match=f"free for any use: licence {name}; .*--accept-licence '{name}' accepts"
+        ):
+            publish(store, "own", "org/own", api=api)
+        assert not remote.repos
+    done = publish(store, "own", "org/own", api=api, accept_licences=() if licence == "CC BY 4.0" else (name,))
+    assert done.licences == ["CC0-1.0", f"CC0-1.0; trace: {name}"]
 
 
 KEYS = {

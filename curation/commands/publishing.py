@@ -25,7 +25,7 @@ def publish(
     dry_run: DryRun = False,
     allow_simulated: Simulated = False,
     accept_licence: Annotated[
-        list[str] | None, Option(metavar="NAME", help="a non-commercial licence of the examples that you accept")
+        list[str] | None, Option(metavar="NAME", help="a licence in it that you accept; not asked if free for any use")
     ] = None,
     folder: Annotated[Path | None, Option(help="where it was built; default ./NAME-VERSION, else made again")] = None,
 ) -> None:

@@ -23,7 +23,8 @@ SELECT
     t.critic, t.grade, t.justification, t.factuality, t.clauses_rated, t.clauses_false,
     $prompt AS prompt, r.finish_reason, r.tokens_in, r.tokens_out, r.usd,
     p.weight, coalesce(t.simulated, e.source = 'rehearsal') AS simulated, e.source,
-    concat_ws('; trace: ', e.licence, r.origin.licence) AS licence
+    concat_ws('; trace: ', e.licence,
+        CASE WHEN r.origin IS NOT NULL THEN coalesce(nullif(trim(r.origin.licence), ''), 'unknown') END) AS licence
 FROM sided AS p
 JOIN examples AS e USING (example_id)
 LEFT JOIN traces AS t USING (trace_id)

@@ -140,6 +140,32 @@ def test_each_kind_of_key_is_found_in_rows_and_texts(kind, tmp_path):
     assert secrets.Found("README.md", kind, line=2) in list(secrets.in_text("README.md", f"one\n{key}"))
 
 
+BEFORE = ["密钥是", "clé", "key_", "\\n", '"text\\r\\n', "\\t", json.dumps("密钥是")[1:-1], "=", "“"]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_what_stands_before_a_key_does_not_hide_it(before, tmp_path):
+    for kind, key in KEYS.items():
+        pq.write_table(pa.table({"trace_id": ["a"], "reasoning": [f"{before}{key}是"]}), tmp_path / "rows.parquet")
+        assert [f.kind for f in secrets.in_parquet("x", tmp_path / "rows.parquet")] == [kind]
+        assert list(secrets.in_text("x", f"\n{before}{key}\n")) == [secrets.Found("x", kind, line=2)]
+
+
+def test_what_arrow_finds_and_python_cannot_name_is_found(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"trace_id": ["a"], "reasoning": ["a key of tomorrow"]}), tmp_path / "rows.parquet")
+    monkeypatch.setattr(secrets, "ANY", "tomorrow")
+    assert list(secrets.in_parquet("x", tmp_path / "rows.parquet")) == [
+        secrets.Found("x", secrets.UNNAMED, "a", "reasoning")
+    ]
+
+
+@pytest.mark.parametrize(
+    "address", ["redis://:hunter2pass@host:6379/0", "HTTPS://ana:hunter2@hub.example", "a_b+c://u:pw1@h"]
+)
+def test_a_password_is_found_in_any_address(address):
+    assert [f.kind for f in secrets.in_text("x", address)] == ["password in an address"]
+
+
 def test_every_kind_has_a_case_and_plain_words_have_none(dataset):
     assert set(KEYS) == set(secrets.KINDS)
     words = (

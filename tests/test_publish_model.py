@@ -10,6 +10,7 @@ from kit.loopback import online, unchanged
 
 from curation.errors import BadInput, HubError, SecretFound
 from curation.rehearsal.tiny import write_model
+from training import publishing
 from training.publishing import publish_model
 
 REPO = "org/model"
@@ -79,6 +80,50 @@ def test_a_merged_model_is_one_commit_and_loads(merged, remote, run):
 
     assert AutoTokenizer.from_pretrained(got)("TP53") == AutoTokenizer.from_pretrained(merged)("TP53")
     assert AutoModelForCausalLM.from_pretrained(got).num_parameters() > 0
+
+
+def test_only_what_a_training_writes_goes_out(merged, remote, run):
+    key = "hf_" + "aBcDeFgH" * 4 + "ij"
+    wanted = {f.name for f in merged.iterdir()}
+    for name in (".env", "run.log", "notes.yaml", ".git/config", "last/notes.txt", "config.json.bak", "optimizer.pt"):
+        (merged / name).parent.mkdir(exist_ok=True)
+        (merged / name).write_text(f"HF_TOKEN={key}\n")
+    done = run("publish-model", merged, REPO, env={**os.environ, **remote.env("hf_writer")})
+    assert done.returncode == 0, done.stderr
+    assert "left out, as `train` and `merge` write no such file: .env, .git/config, config.json.bak, " in done.stderr
+    assert "last/notes.txt, notes.yaml and 2 more\n" in done.stderr
+    files = remote.repos["models", REPO].head.files
+    assert set(files) - {".gitattributes"} == wanted
+    assert not [name for name, digest in files.items() if key.encode() in remote.blobs[digest]]
+
+
+TOKENIZERS = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "qwen.tiktoken", "chat_template.jinja",
+    "additional_chat_templates/tool_use.jinja",
+)  # fmt: skip
+
+
+def test_every_file_of_a_model_goes_out():
+    weights = ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "generation_config.json")
+    assert all(map(publishing.SENT.fullmatch, (*TOKENIZERS, *weights)))
+
+
+@pytest.mark.parametrize("name", ["merges.txt", "tokenizer.model", "chat_template.jinja", "last/adapter_config.json"])
+def test_a_key_in_any_text_that_goes_out_stops_it(adapter, remote, name):
+    (adapter / name).write_bytes(b"\x00\xff\nhf_" + b"aBcDeFgH" * 4)
+    with pytest.raises(SecretFound, match=rf"^{name}, line 2: .*\(Hugging Face token\); nothing was published"):
+        publish_model(adapter, REPO, api=remote.api())
+    assert not remote.asked
+
+
+def test_a_key_that_was_noted_in_weights_stops_it(merged, remote):
+    from safetensors.torch import load_file, save_file
+
+    weights = merged / "model.safetensors"
+    save_file(load_file(weights), weights, metadata={"format": "pt", "note": "hf_" + "aBcDeFgH" * 4})
+    with pytest.raises(SecretFound, match=r"^model.safetensors, line 1: "):
+        publish_model(merged, REPO, api=remote.api())
 
 
 def test_an_adapter_goes_with_its_last_epoch_and_replaces_what_was_there(adapter, remote):

@@ -144,6 +144,9 @@ def publish_model(
     seen = f"{'public' if done.public else 'private'}{'; simulated' if done.simulated else ''}"
     what = f"{folder} ({done.kind}, {done.dataset}, on {done.base}) -> {done.repo} ({seen})"
     size = f"{len(done.files)} files, {sum(f['bytes'] for f in done.files):,} bytes"
+    if done.left_out:
+        some = ", ".join(done.left_out[:5]) + (f" and {n - 5} more" if (n := len(done.left_out)) > 5 else "")
+        say(ctx, f"left out, as `train` and `merge` write no such file: {some}")
     if done.state == "dry-run":
         return result(ctx, done._asdict(), f"would go: {what}: {size}\n{table(done.files)}")
     there = "is there already, nothing sent" if done.state == "there" else size

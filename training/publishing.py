@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +16,19 @@ from training.record import FILE
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-TEXTS = {".md", ".txt", ".svg", ".json", ".jinja"}
-LEFT = {".lock", "checkpoints"}  # of a training's own bookkeeping
+# what `train`, `merge` and the tokenizers that they save write; whatever else lies there is not sent
+SENT = re.compile(
+    r"""
+    README\.md | training\.json | log\.parquet | loss\.svg
+    | (last/)? adapter_(config\.json | model\.safetensors)
+    | (generation_)? config\.json | model(-\d+-of-\d+)?\.safetensors | model\.safetensors\.index\.json
+    | tokenizer(_config)?\.json | special_tokens_map\.json | added_tokens\.json | tekken\.json
+    | vocab\.(json|txt) | merges\.txt | (tokenizer|spiece|sentencepiece\.bpe)\.model | \w+\.tiktoken
+    | chat_template\.jinja | additional_chat_templates/[\w-]+\.jinja
+    """,
+    re.VERBOSE,
+)
+LONGEST = 2**27  # bytes of a header of safetensors
 
 
 class Uploaded(NamedTuple):
@@ -31,6 +43,7 @@ class Uploaded(NamedTuple):
     simulated: bool
     state: str
     files: list[dict[str, Any]]  # file, bytes
+    left_out: list[str]  # what else lies in the folder, and was not sent
 
     def __repr__(self) -> str:
         return shown(self)
@@ -69,14 +82,23 @@ def publish_model(
         raise BadInput(
             f"{folder}: it was trained on what a rehearsal made; --allow-simulated publishes it, marked as simulated"
         )
-    files = _files(folder, record, repo)
+    files, left_out = _files(folder, record, repo)
     for name, source in files.items():
-        if found := next(secrets.in_text(name, _text(source)), None) if Path(name).suffix in TEXTS else None:
+        if found := next(secrets.in_text(name, _text(source)), None):
             raise SecretFound(f"{found}; nothing was published")
     data = record["dataset"]
     trained = f"{data['name']} {data['version']}, {data['split']}"
     told = Uploaded(
-        kind, record["base"]["name"], trained, repo, None, public, data["simulated"], "dry-run", hub.listed(files)
+        kind,
+        record["base"]["name"],
+        trained,
+        repo,
+        None,
+        public,
+        data["simulated"],
+        "dry-run",
+        hub.listed(files),
+        left_out,
     )
     return told if dry_run else _send(api or hub.client(), files, told, say)
 
@@ -113,15 +135,15 @@ def _kind(folder: Path, record: dict[str, Any]) -> str:
     return "adapter" if adapter else "merged"
 
 
-def _files(folder: Path, record: dict[str, Any], repo: str) -> dict[str, Path | bytes]:
-    """Return what goes out: path there -> the file here, or its content where that differs."""
-    inside = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
-    files: dict[str, Path | bytes] = {n: f for n, f in inside.items() if n.split("/")[0] not in LEFT}
+def _files(folder: Path, record: dict[str, Any], repo: str) -> tuple[dict[str, Path | bytes], list[str]]:
+    """Return what goes out, path there -> the file here, or its content where that differs; and what does not."""
+    inside = {f.relative_to(folder).as_posix(): f for f in sorted(folder.rglob("*")) if f.is_file()}
+    files: dict[str, Path | bytes] = {name: f for name, f in inside.items() if SENT.fullmatch(name)}
     files["README.md"] = (folder / "README.md").read_text("utf-8").replace("THIS_FOLDER", repo).encode()
     # where it lay on this machine tells nobody anything
     told = {key: value for key, value in record.items() if key != "out"}
     files[FILE] = (json.dumps(told, indent=2) + "\n").encode()
-    return files
+    return files, [name for name in inside if name not in files]
 
 
 def _send(api: HfApi, files: dict[str, Path | bytes], told: Uploaded, say: Say) -> Uploaded:
@@ -141,4 +163,11 @@ def _send(api: HfApi, files: dict[str, Path | bytes], told: Uploaded, say: Say) 
 
 
 def _text(source: Path | bytes) -> str:
-    return (source if isinstance(source, bytes) else source.read_bytes()).decode("utf-8", "replace")
+    """Return what can be read as text of a file: of weights their head, which holds what was noted of them."""
+    if isinstance(source, bytes):
+        return source.decode("utf-8", "replace")
+    with open(source, "rb") as data:
+        if source.suffix == ".safetensors":
+            size = min(int.from_bytes(data.read(8), "little"), LONGEST)
+            return data.read(size).decode("utf-8", "replace")
+        return data.read().decode("utf-8", "replace")

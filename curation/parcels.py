@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import cards, folders, licences, secrets
+from curation import annotators, cards, folders, licences, secrets
 from curation.errors import SecretFound, VersionError
 from curation.published import MANIFEST
 from curation.rebuild import rebuild
@@ -46,7 +46,7 @@ def packed(store: Store, held: dict[str, Any], folder: Path | None, repo: str) -
         repo: ORG/REPO, for the card.
 
     Raises:
-        VersionError: the folder is not that version, or was changed since.
+        VersionError: the folder is not that version, was changed since, or a text of it names an annotator.
     """
     name, version = held["name"], held["version"]
     place = folder or Path(f"{name}-{version}")
@@ -86,6 +86,7 @@ def _pack(store: Store, place: Path, manifest: dict[str, Any], repo: str) -> Par
     manifest = manifest | {"files": dict(sorted((manifest["files"] | digests).items()))}
     files: dict[str, Path | bytes] = {name: fresh.get(name, place / name) for name in manifest["files"]}
     files[MANIFEST] = folders.text(manifest).encode()
+    annotators.check(store, files)
     rows = [p for name, p in files.items() if isinstance(p, Path) and _is_rows(name, manifest)]
     licences = {v for p in rows for v in _distinct(p, "licence")}
     sources = {v for p in rows for v in _distinct(p, "source")}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,10 @@ from kit.experts import add, verdict
 
 from curation import annotators
 from curation.errors import VersionError
+from curation.exclusions import exclude
+from curation.publishing import publish
 from curation.store import Store
+from curation.versions import build
 
 NAMES = ["ben", "Renée Miller", "王明", "a", "expert", "max", "David", "ana@hospital.org", "annotator-1", "100"]
 
@@ -72,3 +76,25 @@ def test_a_round_that_is_named_after_somebody(judged):
     ):
         annotators.check(judged, {"annotations/train.parquet": Path("train.parquet")})
     annotators.check(judged, {"default/train.parquet": Path("train.parquet")})
+
+
+BY_BEN = """-- without ben, who was tired
+SELECT trace_id FROM candidates WHERE answer = label AND trace_id IN (
+    SELECT subject_id FROM clauses JOIN verdicts USING (clause_id) WHERE annotator_name <> 'ben'
+)"""
+
+
+def test_neither_recipe_nor_reason_takes_a_name_out(reviewed, tmp_path):
+    store = Store(shutil.copytree(reviewed, tmp_path / "store"))
+    allowed = {"allow_simulated": True, "dry_run": True}
+    Path("judged.sql").write_text(BY_BEN)
+    build(store, "judged.sql", "judged")
+    with pytest.raises(VersionError, match=r"^README.md, line \d+: found the annotator's name 'ben'; "):
+        publish(store, "judged", "org/judged", **allowed)
+    build(store, "excellent", "fine")
+    assert publish(store, "fine", "org/fine", **allowed).state == "dry-run"
+    trace = store.rows("SELECT min(trace_id) AS id FROM members WHERE name = 'fine'")[0]["id"]
+    exclude(store, where=f"trace_id = '{trace}'", reason="Ben Miller judged it drunk")
+    build(store, "excellent", "fine")
+    with pytest.raises(VersionError, match=r"^README.md, line \d+: found the annotator's name 'ben'; "):
+        publish(store, "fine", "org/fine", **allowed)

@@ -118,15 +118,20 @@ def _answered(store: Store, query: dict[str, Any]) -> list[pa.Table]:
 
         _hold_down()
         return [asked(store, sql, {**params, "split": split}, split, at, seconds) for split in query["splits"]]
-    for wanted in (_named(sql, query["instead"] or {}), None):
-        try:
-            with locked(store, at, query["instead"], wanted=wanted) as con:
-                _hold_down()
-                return [ask(con, sql, params, seconds=seconds)]
-        except RefusedSQL as e:
-            if wanted is None or "Catalog Error" not in e.said:
-                raise
-    raise AssertionError("a query is answered or refused")
+    instead = query["instead"] or {}
+
+    def over(wanted: Mapping[str, str] | None) -> list[pa.Table]:
+        with locked(store, at, instead, wanted=wanted) as con:
+            _hold_down()
+            return [ask(con, sql, params, seconds=seconds)]
+
+    named = _named(sql, instead)
+    try:
+        return over(named)
+    except RefusedSQL as e:
+        if named is None or "Catalog Error" not in e.said:
+            raise
+    return over(None)
 
 
 def _named(sql: str, instead: Mapping[str, str]) -> dict[str, str] | None:

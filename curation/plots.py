@@ -61,7 +61,7 @@ def bars(rows: Sequence[Bar], about: str) -> Markup:
         + _rect(0, r.length / longest, _below(i), THICK, f"{r.label}: {r.text}", "class='bar'")
         for i, r in enumerate(rows)
     ]
-    return _svg(drawn, len(rows) * ROW, _told(about, [f"{r.label} {r.text}" for r in rows]))
+    return svg(drawn, len(rows) * ROW, _told(about, [f"{r.label} {r.text}" for r in rows]))
 
 
 def stacked(rows: Sequence[Stack], colours: Mapping[str, str], about: str) -> Markup:
@@ -82,7 +82,7 @@ def stacked(rows: Sequence[Stack], colours: Mapping[str, str], about: str) -> Ma
             start += share
             said.append(f"{percent(share)} {part}")
         told.append(f"{row.label}: {', '.join(said)}")
-    return _svg(drawn, len(rows) * ROW, _told(about, told))
+    return svg(drawn, len(rows) * ROW, _told(about, told))
 
 
 def ranges(rows: Sequence[Range], about: str, least: float = 0.0) -> Markup:
@@ -99,14 +99,14 @@ def ranges(rows: Sequence[Range], about: str, least: float = 0.0) -> Markup:
 
     drawn = []
     for i, r in enumerate(rows):
-        y, at = _below(i), _pc(place(r.value))
-        drawn.append(_row(i, r.label, r.text) + _line(y + THICK / 2, "axis"))
+        y, at = _below(i), along(place(r.value))
+        drawn.append(_row(i, r.label, r.text) + level(y + THICK / 2, "axis"))
         if r.low is not None and r.high is not None:
             drawn.append(_rect(place(r.low), place(r.high) - place(r.low), y + 5, THICK - 10, r.text, "class='bar'"))
         drawn.append(f"<line x1='{at}' x2='{at}' y1='{y}' y2='{y + THICK}' class='mark'/>")
     below = len(rows) * ROW + 13
     ends = f"<text x='0' y='{below}'>{least:g}</text><text x='100%' y='{below}' text-anchor='end'>1</text>"
-    return _svg([*drawn, ends], below + 5, _told(about, [f"{r.label} {r.text}" for r in rows]))
+    return svg([*drawn, ends], below + 5, _told(about, [f"{r.label} {r.text}" for r in rows]))
 
 
 def histogram(places: Sequence[Stack], colours: Mapping[str, str], about: str) -> Markup:
@@ -119,7 +119,7 @@ def histogram(places: Sequence[Stack], colours: Mapping[str, str], about: str) -
     """
     highest = max(sum(p.counts.values()) for p in places) or 1
     top, bottom, wide = 20, 20 + TALL, 1 / len(places)
-    drawn = [f"<text x='0' y='13'>{highest:,}</text>", _line(top, "axis"), f"<text x='0' y='{bottom + 18}'>0</text>"]
+    drawn = [f"<text x='0' y='13'>{highest:,}</text>", level(top, "axis"), f"<text x='0' y='{bottom + 18}'>0</text>"]
     for i, place in enumerate(places):
         y = float(bottom)
         for part, colour in colours.items():
@@ -128,12 +128,12 @@ def histogram(places: Sequence[Stack], colours: Mapping[str, str], about: str) -
             if height:
                 tip = f"up to {place.label}, {part}: {place.counts[part]:,}"
                 drawn.append(_rect(i * wide, wide, y, height, tip, f"class='part' fill='{colour}'"))
-    drawn.append(_line(bottom, "zero"))
+    drawn.append(level(bottom, "zero"))
     step = max(1, round(len(places) / TICKS))
     for i in range(step - 1, len(places), step):
-        drawn.append(f"<text x='{_pc((i + 1) * wide)}' y='{bottom + 18}' text-anchor='end'>{places[i].label}</text>")
+        drawn.append(f"<text x='{along((i + 1) * wide)}' y='{bottom + 18}' text-anchor='end'>{places[i].label}</text>")
     told = [f"up to {p.label}: {sum(p.counts.values()):,}" for p in places if any(p.counts.values())]
-    return _svg(drawn, bottom + 26, _told(about, told))
+    return svg(drawn, bottom + 26, _told(about, told))
 
 
 def percent(share: float) -> str:
@@ -149,10 +149,25 @@ def ink(fill: str) -> str:
     return "#000" if (bright + 0.05) / 0.05 > 1.05 / (bright + 0.05) else "#fff"
 
 
+def level(y: float, style: str) -> str:
+    """Return a line from end to end at a height."""
+    return f"<line x1='0' x2='100%' y1='{y}' y2='{y}' class='{style}'/>"
+
+
+def along(share: float) -> str:
+    """Return a place or a length along a line, of which none goes past its ends."""
+    return f"{100 * min(max(share, 0), 1):.3f}%"
+
+
+def svg(drawn: Sequence[str], height: float, label: str) -> Markup:
+    """Return what is drawn as one plot; the label is for who hears it."""
+    return Markup(f"<svg role='img' aria-label='{escape(label)}' width='100%' height='{height}'>{''.join(drawn)}</svg>")
+
+
 def _segment(start: float, share: float, y: float, colour: str, tip: str) -> str:
     if not share:
         return ""
-    place = f"x='{_pc(start + share / 2)}' y='{y + 13}' text-anchor='middle'"
+    place = f"x='{along(start + share / 2)}' y='{y + 13}' text-anchor='middle'"
     text = f"<text {place} class='in' fill='{ink(colour)}'>{100 * share:.0f} %</text>"
     tip = f"{tip} ({percent(share)})"
     return _rect(start, share, y, THICK, tip, f"class='part' fill='{colour}'") + (text if share >= ROOM else "")
@@ -173,21 +188,9 @@ def _below(i: int) -> int:
 
 
 def _rect(start: float, share: float, y: float, height: float, tip: str, style: str) -> str:
-    place = f"x='{_pc(start)}' y='{y:.1f}' width='{_pc(share)}' height='{height:.1f}'"
+    place = f"x='{along(start)}' y='{y:.1f}' width='{along(share)}' height='{height:.1f}'"
     return f"<rect {place} {style}><title>{escape(tip)}</title></rect>"
-
-
-def _line(y: float, style: str) -> str:
-    return f"<line x1='0' x2='100%' y1='{y}' y2='{y}' class='{style}'/>"
-
-
-def _pc(share: float) -> str:
-    return f"{100 * share:.3f}%"
 
 
 def _told(about: str, parts: Sequence[str]) -> str:
     return f"{about}. {'; '.join(parts)}."
-
-
-def _svg(drawn: Sequence[str], height: float, label: str) -> Markup:
-    return Markup(f"<svg role='img' aria-label='{escape(label)}' width='100%' height='{height}'>{''.join(drawn)}</svg>")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from curation.plots import ROW, THICK, Range
+from curation.plots import ROW, THICK, Range, along, level, svg
 
 TALL = 220  # pixels
 POINTS = 200  # of a line at most: more cannot be seen
@@ -32,7 +32,7 @@ def curves(drawn: Mapping[str, Curve], about: str, x: str, y: str) -> Markup:
         y: what is upwards.
     """
     top, bottom = 22, 22 + TALL
-    lines = [f"<text x='0' y='13'>1, {escape(y)}</text>", _level(top, "axis"), _level(bottom, "zero")]
+    lines = [f"<text x='0' y='13'>1, {escape(y)}</text>", level(top, "axis"), level(bottom, "zero")]
     lines += [f"<text x='0' y='{bottom + 18}'>0</text>",
               f"<text x='100%' y='{bottom + 18}' text-anchor='end'>{escape(x)}, 1</text>"]  # fmt: skip
     for name, curve in drawn.items():
@@ -44,7 +44,7 @@ def curves(drawn: Mapping[str, Curve], about: str, x: str, y: str) -> Markup:
                          f"preserveAspectRatio='none'>{line}</svg>")  # fmt: skip
         if curve.dotted:
             lines += [_dot(px, top + TALL * (1 - py), curve.colour, f"{name}: {px:.3f}, {py:.3f}") for px, py in points]
-    return _svg(lines, bottom + 26, f"{about}: {'; '.join(drawn)}.")
+    return svg(lines, bottom + 26, f"{about}: {'; '.join(drawn)}.")
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -66,34 +66,22 @@ def beside(rows: Sequence[tuple[Range, Mapping[str, float]]], about: str) -> Mar
         y = i * ROW + 21
         drawn.append(f"<text x='0' y='{y - 6}'>{escape(r.label)}</text>"
                      f"<text x='100%' y='{y - 6}' text-anchor='end' class='value'>{escape(r.text)}</text>")  # fmt: skip
-        drawn.append(f"<rect x='0' y='{y}' width='{_pc(r.value)}' height='{THICK}' class='bar faded'/>")
+        drawn.append(f"<rect x='0' y='{y}' width='{along(r.value)}' height='{THICK}' class='bar faded'/>")
         if r.low is not None and r.high is not None:
-            drawn.append(f"<rect x='{_pc(r.low)}' y='{y + 6}' width='{_pc(r.high - r.low)}' height='{THICK - 12}' "
+            drawn.append(f"<rect x='{along(r.low)}' y='{y + 6}' width='{along(r.high - r.low)}' height='{THICK - 12}' "
                          "class='bar'/>")  # fmt: skip
         drawn += [_tick(value, y, f"{name}: {value:.3f}") for name, value in others.items()]
-        drawn.append(_level(y + THICK, "axis"))
+        drawn.append(level(y + THICK, "axis"))
     told = "; ".join(f"{r.label} {r.text}" for r, _ in rows)
-    return _svg(drawn, len(rows) * ROW, f"{about}. {told}.")
+    return svg(drawn, len(rows) * ROW, f"{about}. {told}.")
 
 
 def _tick(value: float, y: float, tip: str) -> str:
-    at = _pc(value)
+    at = along(value)
     return (
         f"<line x1='{at}' x2='{at}' y1='{y - 2}' y2='{y + THICK + 2}' class='rule'><title>{escape(tip)}</title></line>"
     )
 
 
 def _dot(x: float, y: float, colour: str, tip: str) -> str:
-    return f"<circle cx='{_pc(x)}' cy='{y:.1f}' r='5' fill='{colour}'><title>{escape(tip)}</title></circle>"
-
-
-def _level(y: float, style: str) -> str:
-    return f"<line x1='0' x2='100%' y1='{y}' y2='{y}' class='{style}'/>"
-
-
-def _pc(share: float) -> str:
-    return f"{100 * min(max(share, 0), 1):.3f}%"
-
-
-def _svg(drawn: Sequence[str], height: float, label: str) -> Markup:
-    return Markup(f"<svg role='img' aria-label='{escape(label)}' width='100%' height='{height}'>{''.join(drawn)}</svg>")
+    return f"<circle cx='{along(x)}' cy='{y:.1f}' r='5' fill='{colour}'><title>{escape(tip)}</title></circle>"

@@ -85,16 +85,56 @@ def test_a_merged_model_is_one_commit_and_loads(merged, remote, run):
 def test_only_what_a_training_writes_goes_out(merged, remote, run):
     key = "hf_" + "aBcDeFgH" * 4 + "ij"
     wanted = {f.name for f in merged.iterdir()}
-    for name in (".env", "run.log", "notes.yaml", ".git/config", "last/notes.txt", "config.json.bak", "optimizer.pt"):
+    for name in (".env", "run.log", "notes.yaml", ".git/config", "last/notes.txt", "config.json.bak", "my_config.json"):
         (merged / name).parent.mkdir(exist_ok=True)
         (merged / name).write_text(f"HF_TOKEN={key}\n")
     done = run("publish-model", merged, REPO, env={**os.environ, **remote.env("hf_writer")})
     assert done.returncode == 0, done.stderr
     assert "left out, as `train` and `merge` write no such file: .env, .git/config, config.json.bak, " in done.stderr
-    assert "last/notes.txt, notes.yaml and 2 more\n" in done.stderr
+    assert "last/notes.txt, my_config.json and 2 more\n" in done.stderr
     files = remote.repos["models", REPO].head.files
     assert set(files) - {".gitattributes"} == wanted
     assert not [name for name, digest in files.items() if key.encode() in remote.blobs[digest]]
+
+
+HOME = "/home/ada.lovelace"
+
+
+def test_folders_of_this_machine_are_told_by_their_last_name(merged, remote):
+    base = f"{HOME}/models/base é"
+    settings = {"model": base, "template": "../ada/private.jinja", "rank": 8}
+    record(merged, ref=f"{HOME}/secret/traces-1.0.0", commit=None, base={"name": base}, settings=settings)
+    card = (merged / "README.md").read_text()
+    (merged / "README.md").write_text(f"{card}# x: a LoRA on {base}\n\n`vllm serve {base} --enable-lora`\n")
+    for name, key in (("config.json", "_name_or_path"), ("tokenizer_config.json", "name_or_path")):
+        (merged / name).write_text(json.dumps(json.loads((merged / name).read_text()) | {key: base}))
+    publish_model(merged, REPO, api=remote.api())
+    files = {name: remote.blobs[digest] for name, digest in remote.repos["models", REPO].head.files.items()}
+    assert not [name for name, data in files.items() if b"ada" in data and name.endswith((".json", ".md"))]
+    told = json.loads(files["training.json"])
+    assert (told["ref"], told["base"], told["settings"]["rank"]) == ("traces-1.0.0", {"name": "base é"}, 8)
+    assert (told["settings"]["model"], told["settings"]["template"]) == ("base é", "private.jinja")
+    assert json.loads(files["config.json"])["_name_or_path"] == "base é"
+    assert "a LoRA on base é\n\n`vllm serve base é --enable-lora`" in files["README.md"].decode()
+
+
+@pytest.mark.parametrize("name", ["README.md", "chat_template.jinja", "config.json"])
+def test_a_path_that_is_left_stops_it(merged, remote, monkeypatch, name):
+    monkeypatch.setenv("HOME", HOME)
+    text = (merged / name).read_text()
+    for path in (f"{HOME}/notes", merged):
+        (merged / name).write_text(f"{text}\nsee {path}")
+        with pytest.raises(BadInput, match=rf"^{name}, line \d+: found (?!.*/notes)\S+, a folder of this machine; "):
+            publish_model(merged, REPO, api=remote.api())
+    (merged / name).write_text(f"{text}\nsee /mnt{HOME}/x and {HOME}y/x")
+    publish_model(merged, REPO, dry_run=True)
+    assert not remote.asked
+
+
+def test_an_adapter_whose_base_was_a_folder_elsewhere(adapter, remote):
+    record(adapter, base={"name": f"{HOME}/models/base", "revision": None})
+    with pytest.raises(BadInput, match="is a folder of this machine, so nobody else could load the adapter"):
+        publish_model(adapter, REPO, api=remote.api())
 
 
 TOKENIZERS = (

@@ -28,6 +28,7 @@ SENT = re.compile(
     """,
     re.VERBOSE,
 )
+CONFIG = re.compile(r"(last/)?\w*config\.json")  # in these, models and tokenizers note where they came from
 LONGEST = 2**27  # bytes of a header of safetensors
 
 
@@ -71,7 +72,8 @@ def publish_model(
         say: told how far it is.
 
     Raises:
-        BadInput: the folder holds no model of ours, one whose training has not ended, or one that others could not use.
+        BadInput: the folder holds no model of ours, one whose training has not ended, one that others could not use,
+            or one with a path of this machine in a text.
         SecretFound: a text has the shape of a key.
         HubError: the Hub cannot be reached, does not take it, or holds something else there.
     """
@@ -84,22 +86,13 @@ def publish_model(
         )
     files, left_out = _files(folder, record, repo)
     for name, source in files.items():
-        if found := next(secrets.in_text(name, _text(source)), None):
-            raise SecretFound(f"{found}; nothing was published")
+        _check(name, _text(source), folder)
     data = record["dataset"]
     trained = f"{data['name']} {data['version']}, {data['split']}"
     told = Uploaded(
-        kind,
-        record["base"]["name"],
-        trained,
-        repo,
-        None,
-        public,
-        data["simulated"],
-        "dry-run",
-        hub.listed(files),
+        kind, record["base"]["name"], trained, repo, None, public, data["simulated"], "dry-run", hub.listed(files),
         left_out,
-    )
+    )  # fmt: skip
     return told if dry_run else _send(api or hub.client(), files, told, say)
 
 
@@ -127,7 +120,7 @@ def _kind(folder: Path, record: dict[str, Any]) -> str:
         if not list(folder.glob(needed)):
             raise BadInput.at(folder, f"no {needed}", "an adapter or a merged model, whole")
     base = record["base"]["name"]
-    if adapter and Path(base).exists():
+    if adapter and _is_local(base):
         raise BadInput(
             f"{folder}: its base {base} is a folder of this machine, so nobody else could load the adapter; "
             "`synthpert merge` it, and publish what that writes"
@@ -139,11 +132,43 @@ def _files(folder: Path, record: dict[str, Any], repo: str) -> tuple[dict[str, P
     """Return what goes out, path there -> the file here, or its content where that differs; and what does not."""
     inside = {f.relative_to(folder).as_posix(): f for f in sorted(folder.rglob("*")) if f.is_file()}
     files: dict[str, Path | bytes] = {name: f for name, f in inside.items() if SENT.fullmatch(name)}
-    files["README.md"] = (folder / "README.md").read_text("utf-8").replace("THIS_FOLDER", repo).encode()
-    # where it lay on this machine tells nobody anything
     told = {key: value for key, value in record.items() if key != "out"}
-    files[FILE] = (json.dumps(told, indent=2) + "\n").encode()
+    texts = {name: inside[name].read_text("utf-8", "surrogateescape") for name in files if CONFIG.fullmatch(name)}
+    texts["README.md"] = (folder / "README.md").read_text("utf-8").replace("THIS_FOLDER", repo)
+    texts[FILE] = json.dumps(told, indent=2) + "\n"
+    files |= {name: _without_folders(text, record).encode("utf-8", "surrogateescape") for name, text in texts.items()}
     return files, [name for name in inside if name not in files]
+
+
+def _without_folders(text: str, record: dict[str, Any]) -> str:
+    """Return a text where each folder of this machine that a training read has its last name alone."""
+    settings = record.get("settings", {})
+    read = [record["base"]["name"], settings.get("model"), settings.get("template")]
+    local = {path for path in read if path and _is_local(path)} | ({record["ref"]} if not record["commit"] else set())
+    for path in sorted(local, key=len, reverse=True):
+        if "/" in path:
+            name = Path(path).resolve().name
+            text = text.replace(path, name).replace(json.dumps(path)[1:-1], json.dumps(name)[1:-1])
+    return text
+
+
+def _is_local(base: str) -> bool:
+    """Tell whether a model's name is a folder, here or on the machine where it was trained."""
+    return Path(base).exists() or base.count("/") > 1 or base.startswith((".", "~", "/"))
+
+
+def _check(name: str, text: str, folder: Path) -> None:
+    """Hold back a file with a key, or with the path of the user's home or of the model's folder."""
+    if found := next(secrets.in_text(name, text), None):
+        raise SecretFound(f"{found}; nothing was published")
+    home = f"{Path.home()}/".replace("//", "/")
+    for path in (home, str(folder.absolute()), str(folder.resolve())):
+        # one part alone, such as /model, is a word of tokenizers
+        if path.count("/") > 1 and (at := re.search(rf"(?<![\w.-]){re.escape(path)}", text)):
+            line = text.count("\n", 0, at.start()) + 1
+            raise BadInput(
+                f"{name}, line {line}: found {path}, a folder of this machine; take it out, and publish again"
+            )
 
 
 def _send(api: HfApi, files: dict[str, Path | bytes], told: Uploaded, say: Say) -> Uploaded:

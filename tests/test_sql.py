@@ -144,7 +144,7 @@ def test_ctrl_c_ends_the_query_with_the_command(store):
     process = subprocess.Popen([*COMMAND, "sql", endless], stderr=subprocess.PIPE, text=True)
     command = psutil.Process(process.pid)
     while not (asked := command.children()):
-        time.sleep(0.05)
+        time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert (process.returncode, said) == (3, "synthpert: interrupted; the same command goes on from here\n")

@@ -7,6 +7,7 @@ Keys are never in the file: it names the environment variable that holds one. `s
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -79,7 +80,7 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
         if model.get(limit, 1) < 1:
             raise BadInput.at(FILE, f"models.{name}.{limit} = {model[limit]}", "1 or more; leave it out for no limit")
     for kind, price in model.get("price", {}).items():
-        if kind not in PRICE or not isinstance(price, int | float) or price < 0:
+        if kind not in PRICE or not isinstance(price, int | float) or not 0 <= price < math.inf:
             raise BadInput.at(
                 FILE,
                 f"models.{name}.price.{kind} = {price!r}",

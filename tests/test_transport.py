@@ -1,6 +1,7 @@
 """The two ways to send a request are one to whoever receives it, and what comes back is read alike."""
 
 import asyncio
+import socket
 
 import pytest
 from conftest import KEY
@@ -100,6 +101,32 @@ def test_both_read_alike(kind):
     assert one.failure == other.failure == failure
     assert alike(one) == alike(other)
     assert KEY not in str(one) + str(other)
+
+
+def unread():
+    """An address where connections are taken by the system and never by a program, until it takes no more."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=0)
+    waiting = [socket.socket() for _ in range(3)]
+    for each in waiting:
+        each.setblocking(False)
+        each.connect_ex(listening.getsockname())
+    return listening, waiting
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_never_left_is_told_from_what_was_cut(monkeypatch, way):
+    monkeypatch.setattr(direct, "CONNECT", 0.2)
+    monkeypatch.setattr(sdk, "CONNECT", 0.2)
+    taken = unread()
+    full = f"http://127.0.0.1:{taken[0].getsockname()[1]}/v1"
+    for url in ("http://127.0.0.1:9/v1", "http://model.invalid/v1", full):
+        (reply,) = ask(way, url, timeout=5.0)
+        assert (reply.failure, bool(reply.columns["detail"])) == ("unreachable", True)
+    with peer(lambda n, body: (200, GOOD, {})) as (url, asked):
+        assert ask(way, url.replace("http", "https"))[0].failure == "unreachable", "no TLS, so nothing was sent"
+        monkeypatch.setenv("https_proxy", url.removesuffix("/v1"))
+        assert ask(way, "https://model.invalid/v1")[0].failure == "unreachable", "a proxy that makes no tunnel"
+    assert asked == []
 
 
 def test_an_answer_beyond_all_measure_is_not_read_to_its_end(monkeypatch):

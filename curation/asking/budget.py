@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from curation.asking.replies import UNSETTLED, Reply
+import math
+
+import orjson
+
+from curation.asking.replies import Reply
 from curation.asking.requests import Endpoint, Request
 from curation.errors import BadInput
 from curation.schema import REHEARSAL
@@ -14,13 +18,18 @@ FRAME = 16  # tokens that a provider may add around one message
 class Budget:
     """Dollars and requests of one run, over all models that it asks.
 
-    What a request may cost at most is reserved: every byte of its messages a token (none is shorter), and as many
-    tokens of answer as its parameters allow, or else the most that the model can write. So the sum of what was spent
-    and of what is in flight never exceeds the budget, whatever comes back. What nobody can know the cost of (a cut
-    connection, a time-out) counts as the most that it may have cost.
+    What a request may cost at most is reserved: every byte of its messages and parameters a token (none is shorter),
+    and as many tokens of answer as its parameters allow, or else the most that the model can write. So the sum of what
+    was spent and of what is in flight never exceeds the budget, whatever comes back. What nobody can know the cost of
+    (a cut connection, a time-out) counts as the most that it may have cost.
+
+    Raises:
+        BadInput: dollars that are no sum.
     """
 
     def __init__(self, usd: float | None = None, requests: int | None = None) -> None:
+        if usd is not None and not 0 <= usd < math.inf:
+            raise BadInput(f"--budget-usd {usd:g}: no sum of money; give dollars, 0 or more")
         self.usd, self.requests = usd, requests
         self.spent = self.reserved = 0.0  # dollars
         self.sent = self.in_flight = 0
@@ -49,6 +58,7 @@ class Budget:
         if self.usd is None or endpoint.provider == REHEARSAL:
             return 0.0
         tokens = sum(len(m["content"].encode()) + FRAME for m in request.messages)
+        tokens += len(orjson.dumps(endpoint.params))  # a schema or tools among them are billed as input
         price = endpoint.price
         return (
             tokens * max(price["input"], price.get("cached", 0.0)) + (_longest(endpoint) or 0) * price["output"]
@@ -69,10 +79,7 @@ class Budget:
         """Put what a try did cost in the place of what was set aside; without a reply it was given up."""
         self.in_flight -= 1
         self.reserved -= most
-        usd = reply.columns.get("usd") if reply else None
-        if usd is None and (reply is None or reply.failure is None or reply.failure in UNSETTLED):
-            usd = most
-        self.spent += usd or 0.0
+        self.spent += most if reply is None or reply.unsettled else reply.columns.get("usd") or 0.0
 
     def final(self) -> bool:
         """Tell whether what did not fit will never fit: nothing is in flight that might come back cheaper."""

@@ -13,11 +13,12 @@ import orjson
 
 from curation.asking.replies import LARGEST, Raw
 from curation.asking.requests import Endpoint
-from curation.asking.transport import CutError
+from curation.asking.transport import CutError, UnreachableError
 
 # what the SDK takes from the environment and sends, so do we
 NAMED = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
 CONNECT = 30.0  # seconds to reach a server
+UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 CUT = (aiohttp.ClientError, OSError, asyncio.IncompleteReadError)
 
 
@@ -58,10 +59,17 @@ class Direct:
             async with self.session.request(method, self.base_url + path, data=data, allow_redirects=False) as reply:
                 headers = {name.lower(): value for name, value in reply.headers.items()}
                 return Raw(reply.status, headers, await _body(reply))
-        except TimeoutError as e:  # of the connection alone: the exchange as a whole is timed by who asks
-            raise CutError(f"no connection within {CONNECT:.0f} s") from e
         except CUT as e:
-            raise CutError(str(e) or type(e).__name__) from e
+            raise cut(e) from e
+
+
+def cut(error: BaseException) -> CutError:
+    """Return what is to be said of an exchange that broke off, by the error of aiohttp among its causes."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, CUT):
+        cause = cause.__cause__
+    cause = cause or error
+    return (UnreachableError if isinstance(cause, UNSENT) else CutError)(str(cause) or type(cause).__name__)
 
 
 def _proxy(url: str) -> str | None:

@@ -12,15 +12,17 @@ from curation.asking.requests import Endpoint
 from curation.schema import REHEARSAL
 
 # what may pass: asked again within the run, and by the next run
-PASSING = {"rate_limit", "server_error", "connection", "timeout", "not_a_completion"}
+PASSING = {"rate_limit", "server_error", "unreachable", "connection", "timeout", "not_a_completion"}
 # those of them that say nothing of how much it is asked
 SILENT = PASSING - {"rate_limit"}
 # what would fail for every request: the run stops
 FATAL = {"refused", "unknown_model", "quota", "redirected"}
 # all else (bad_request, content_filter, too_long, too_large) would fail again for this request: only --retry-failed
 # asks it
-# of these nobody here knows whether the provider bills them
-UNSETTLED = {"connection", "timeout", "not_a_completion", "too_large"}
+# of these nobody here knows whether the provider bills them: the model may have worked; where nobody was reached
+# (`unreachable`) it has not
+UNSETTLED = {"connection", "timeout", "not_a_completion", "too_large", "content_filter"}
+LATE = {408, 504, 524}  # statuses of a server, or one before it, that has waited for the model and waits no longer
 
 # codes by which a provider says that nobody pays for more, whatever the status; 402 says it without one
 UNPAID = {
@@ -52,6 +54,12 @@ class Reply(NamedTuple):
     def failure(self) -> str | None:
         """Return why there is no answer, or None."""
         return self.columns.get("failure")
+
+    @property
+    def unsettled(self) -> bool:
+        """Tell whether it may have cost something that nobody here knows."""
+        late = self.columns.get("http_status") in LATE
+        return self.columns.get("usd") is None and (late or self.failure is None or self.failure in UNSETTLED)
 
     @property
     def wait(self) -> float | None:

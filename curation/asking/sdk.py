@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Self
 
-from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAioHttpClient
+from openai import APIError, APIStatusError, AsyncOpenAI, DefaultAioHttpClient, Timeout
 
+from curation.asking.direct import CONNECT, cut
 from curation.asking.replies import Raw
 from curation.asking.requests import Endpoint
-from curation.asking.transport import CutError
 
 
 class Sdk:
@@ -20,7 +20,7 @@ class Sdk:
             base_url=endpoint.base_url,
             api_key=endpoint.key,
             max_retries=0,
-            timeout=None,
+            timeout=Timeout(None, connect=CONNECT),
             # a redirect would take prompts and key to an address that nobody chose
             http_client=DefaultAioHttpClient(timeout=None, follow_redirects=False),
         )
@@ -49,10 +49,6 @@ async def _raw(asked: Awaitable[Any]) -> Raw:
         found = (await asked).http_response
     except APIStatusError as e:
         found = e.response
-    except APITimeoutError as e:
-        raise CutError("no answer in time") from e
-    except APIConnectionError as e:
-        raise CutError(str(e.__cause__ or e)) from e
     except APIError as e:
-        raise CutError(str(e)) from e
+        raise cut(e) from e
     return Raw(found.status_code, {k.lower(): v for k, v in found.headers.items()}, found.content)

@@ -20,7 +20,15 @@ from curation.schema import REHEARSAL
 
 
 class CutError(Exception):
-    """Nothing that is HTTP came back: nobody there, or the connection cut."""
+    """Nothing that is HTTP came back: the connection was cut."""
+
+    failure = "connection"
+
+
+class UnreachableError(CutError):
+    """The request never left: nobody listens, no such name, no TLS, or a proxy that lets nothing through."""
+
+    failure = "unreachable"
 
 
 class Wire(Protocol):
@@ -69,7 +77,7 @@ async def send(wire: Wire, endpoint: Endpoint, request: Request, timeout: float)
     except TimeoutError:
         reply = Reply({"failure": "timeout", "detail": "no answer in time"})
     except CutError as e:
-        reply = Reply({"failure": "connection", "detail": str(e)})
+        reply = Reply({"failure": e.failure, "detail": str(e)})
     except Exception as e:  # headers and bodies that are no HTTP fail in ways that no library names in one place
         reply = Reply({"failure": "connection", "detail": f"{type(e).__name__}: {e}"})
     return settled(reply, endpoint, time.monotonic() - began)

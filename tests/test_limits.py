@@ -311,3 +311,24 @@ def test_limits_that_no_number_holds_end_no_run(clock, what, failure):
     send(limits)
     back(limits, came(failure=failure, **said(*what)))
     assert limits.delay(10) < 600
+
+
+@pytest.mark.parametrize("tokens", [2**52, 999_999])
+def test_one_answer_that_is_counted_wrong_ends_no_run(clock, tokens):
+    limits, waited = Limits(64, Given(tokens=1_000_000), clock), []
+    send(limits, 500)
+    back(limits, came(tokens=tokens))
+    for _ in range(100):
+        waited.append(limits.delay(500 + limits.tokens_out))
+        clock.now += waited[-1]
+        limits.sent(500 + limits.tokens_out)
+        back(limits, came(tokens=100))
+    assert max(waited) <= 60 and waited[-1] < 1
+
+
+@pytest.mark.parametrize("failure", [None, "rate_limit"])
+def test_a_reset_that_is_a_time_and_no_span_is_not_waited_for(clock, failure):
+    limits = Limits(4, clock=clock)
+    send(limits)
+    back(limits, came(failure=failure, **said("100", "0", "1790000000")))
+    assert limits.delay(10) <= 1

@@ -31,6 +31,8 @@ ENOUGH = 20  # answers before a median says something
 FIRST_CLOSED, LONGEST_CLOSED = 1.0, 60.0  # seconds to send nothing, doubled each time, where one at a time is too much
 OVERLOADED = {503, 529}  # statuses by which a server says that it is sent too much; other errors are its own affair
 STRAINED = 0.05  # share of the latest replies that show it, and at least a few
+MOST_WRITTEN = 1_000_000  # tokens of an answer; a server that counts more has miscounted
+LONGEST_RESET = 86_400.0  # seconds; what is longer is no span but a time of day, as some servers write it
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 RATES = ("requests", "tokens")
@@ -132,12 +134,12 @@ class Limits:
         except (KeyError, ValueError):
             return None
         if limit >= 1 and math.isfinite(limit) and math.isfinite(left):
-            self.buckets[name].told(limit, left, _span(headers.get(f"x-ratelimit-reset-{name}")))
+            self.buckets[name].told(limit, left, _reset(name, headers))
         return left
 
     def _close(self, gone: list[str], reply: Reply) -> None:
         """Wait with all requests: the server says that nothing is left for any of them."""
-        resets = [_span(reply.headers.get(f"x-ratelimit-reset-{name}")) for name in gone]
+        resets = [_reset(name, reply.headers) for name in gone]
         self.pace.close(
             reply.wait if reply.wait is not None else max((s for s in resets if s is not None), default=1.0)
         )
@@ -145,7 +147,8 @@ class Limits:
     def _answered(self, reply: Reply) -> None:
         seconds, tokens = reply.columns["seconds"], reply.columns.get("tokens_out") or 0
         self.seconds += (seconds - self.seconds) * (0.1 if self.seconds else 1.0)
-        self.tokens_out += (tokens - self.tokens_out) * (0.1 if self.tokens_out else 1.0)
+        if tokens <= MOST_WRITTEN:
+            self.tokens_out += (tokens - self.tokens_out) * (0.1 if self.tokens_out else 1.0)
         self.slowness.append(seconds / max(tokens, 1))
         self.window = min(self.most, self.window + 1 / self.window)
 
@@ -170,6 +173,12 @@ class Limits:
             self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)
         self.slowness.clear()
         self.strain.clear()
+
+
+def _reset(name: str, headers: Mapping[str, str]) -> float | None:
+    """Return in how many seconds an allowance is whole again, as far as a server says so."""
+    seconds = _span(headers.get(f"x-ratelimit-reset-{name}"))
+    return seconds if seconds is None or seconds <= LONGEST_RESET else None
 
 
 def _span(text: str | None) -> float | None:

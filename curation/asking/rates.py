@@ -30,9 +30,9 @@ class Bucket:
         return lacking / self.rate if lacking > 0 else 0.0
 
     def take(self, amount: float) -> None:
-        """Take this much, below nothing if it was more than there is."""
+        """Take this much, below nothing if it was more than there is; of more than the whole size just that."""
         self._fill()
-        self.level -= amount
+        self.level -= min(amount, self.size)
 
     def told(self, limit: float, remaining: float, reset: float | None) -> None:
         """Learn what a server says is left of how much, and in how many seconds it will be whole again."""

@@ -170,8 +170,8 @@ def _interval(found: Interval) -> str:
 
 
 def _cell(text: object) -> str:
-    """Return a text that a table of Markdown can hold, whoever chose it."""
-    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
+    """Return a text that a line or a table of Markdown can hold, whoever chose it: no heading, tag, link or picture."""
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;").replace("](", "]\\(")
 
 
 def _fenced(text: str, language: str = "") -> str:

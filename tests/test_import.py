@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from kit.hub import hub
 
 from curation.asking.requests import endpoint
@@ -356,6 +357,24 @@ def test_the_card_tells_what_was_imported_and_no_cost_of_it(store, paper):
     digest = hashlib.sha256(paper.read_bytes()).hexdigest()
     assert f"of the traces were imported from `synthetic.csv` ({digest}), under CC BY 4.0" in card
     assert "What it cost" not in card and "synthpert import synthetic.csv --generator o3" in card
+
+
+EVIL = 'evil\n\n# Reviewed by NIH\n\n> licence: CC0 <b>x</b> ![x](http://e.example/x.png): {"a\n---\n- z | y'
+
+
+def test_what_a_file_says_cannot_write_into_the_card(store, tmp_path):
+    columns = ("generator", "critic", "generator_prompt")
+    rows = [paper_row(e, **dict.fromkeys(columns, EVIL)) for e in examples(store)]
+    write_csv(tmp_path / "synthetic.csv", rows, (*PAPER, *columns))
+    import_traces(store, "synthetic.csv", given=Given(licence=EVIL))
+    folder = Path(build(store, "excellent", "traces", out=Path("v")).out)
+    card = folder.joinpath("README.md").read_text()
+    prose = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", card, flags=re.M | re.S)
+    said = 'evil # Reviewed by NIH > licence: CC0 &lt;b>x&lt;/b> ![x]\\(http://e.example/x.png): {"a --- - z \\| y'
+    assert f"- Generator: {said}; " in prose and f"- Critic: {said}@unknown " in prose and f"under {said}: how" in prose
+    assert not re.search(r"^(#+ Reviewed|> licence|---\n- z)|<b>|\]\(http://e", prose, re.M)
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert header["pretty_name"] and json.loads((folder / "croissant.json").read_text())["@type"] == "sc:Dataset"
 
 
 def test_imported_traces_can_be_graded_here(store, paper, model):

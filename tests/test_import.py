@@ -195,6 +195,9 @@ WRONG = {
     "a map that is none": ("synthetic.csv", {"mapping": ["x"]}, "wanted OURS=THEIRS"),
     "a field that is none": ("synthetic.csv", {"mapping": ["x=pert"]}, "'x' is none of cell_line, pert"),
     "a column that is none": ("synthetic.csv", {"mapping": ["pert=x"]}, "has no such column; it has pert, gene"),
+    "a field twice": ("synthetic.csv", {"mapping": ["pert=gene", "pert=pert"]}, "pert is mapped to 'gene' already"),
+    "a column twice": ("synthetic.csv", {"mapping": ["pert=gene", "gene=gene"]}, "gene is read as pert already"),
+    "a mark taken off": ("synthetic.csv", {"mapping": ["simulated="]}, "marked as simulated stays so"),
     "an unknown split": ("synthetic.csv", {"split": "x"}, "not one of default"),
     "an approach that is none": ("synthetic.csv", {"given": Given(approach="control")}, "not one of explain, blind"),
     "no Parquet": ("bad.parquet", {}, "found no Parquet"),
@@ -287,6 +290,26 @@ def test_columns_of_parquet_as_pandas_writes_them(store, tmp_path):
     )
     assert [tuple(r.values()) for r in found] == [(7, None, None), (7, None, None), (7, None, None)]
     assert "label" in done.unread
+
+
+@pytest.mark.parametrize(
+    "value", [{"usd": -5}, {"tokens_in": -3}, {"tokens_in": True}, {"tokens_out": "-1"}, {"usd": "1e400"}, {"usd": "x"}]
+)
+def test_what_is_no_count_is_a_bad_row(store, value):
+    line = {k: e[k] for e in examples(store, 1) for k in ("pert", "gene", "cell_line")}
+    Path("odd.jsonl").write_text(json.dumps(line | {"reasoning": "It rises.", "answer": UP} | value))
+    (column,) = value
+    with pytest.raises(BadInput, match=rf"odd.jsonl, line 1, column {column}: found .*, wanted a number, 0 or more"):
+        import_traces(store, "odd.jsonl")
+
+
+def test_a_name_of_blanks_is_none(store, tmp_path):
+    rows = [paper_row(e, generator="  ", critic="\t", generator_prompt=" ") for e in examples(store, 4)]
+    write_csv(tmp_path / "blank.csv", rows, (*PAPER, "generator", "critic", "generator_prompt"))
+    import_traces(store, "blank.csv")
+    assert store.rows("SELECT DISTINCT generator, critic, trim(prompt_hash) = '' AS blank FROM traces") == [
+        {"generator": "unknown", "critic": "unknown@unknown", "blank": False}
+    ]
 
 
 def test_a_dataset_comes_in_from_its_folder_and_from_the_hub(dataset, benchmark, tmp_path, run, ask_json):

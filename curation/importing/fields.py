@@ -52,7 +52,7 @@ class Fields(NamedTuple):
         return None if found == "" else found
 
     def text(self, values: Mapping[str, Any], field: str) -> str | None:
-        """Return a field that is a text.
+        """Return a field that is a text; None where it is blank.
 
         Raises:
             Odd: it is something else.
@@ -60,22 +60,22 @@ class Fields(NamedTuple):
         found = self.get(values, field)
         if found is not None and not isinstance(found, str):
             raise Odd(field, "no text", repr(found)[:60], "text")
-        return found
+        return found if found and found.strip() else None
 
     def number(self, values: Mapping[str, Any], field: str, kind: type) -> Any:
-        """Return a field that is a number, also where a CSV file holds it as text; NaN is none, as pandas means it.
+        """Return a count or a sum, also where a CSV file holds it as text; NaN is none, as pandas means it.
 
         Raises:
-            Odd: it is something else, or too large for a column.
+            Odd: it is something else, below zero, or too large for a column.
         """
         found = self.get(values, field)
         try:
             if found is None or math.isnan(value := float(found)):
                 return None
-            if abs(value) >= 2**63 or kind(value) != value:
+            if isinstance(found, bool) or not 0 <= value < 2**63 or kind(value) != value:
                 raise ValueError
         except (TypeError, ValueError):
-            raise Odd(field, "no number", repr(found)[:60], f"a number ({kind.__name__})") from None
+            raise Odd(field, "no number", repr(found)[:60], f"a number, 0 or more ({kind.__name__})") from None
         return kind(value)
 
 
@@ -83,15 +83,21 @@ def mapping(pairs: Iterable[str]) -> dict[str, str]:
     """Return what --map names: our field -> the source's column, empty for a column that is not to be read.
 
     Raises:
-        BadInput: one is no OURS=THEIRS, or OURS is no field.
+        BadInput: one is no OURS=THEIRS, OURS is no field or said twice, or two fields are to be read from one column.
     """
-    found = {}
+    found: dict[str, str] = {}
     for pair in pairs:
         ours, equals, theirs = pair.partition("=")
         if not equals:
             raise BadInput(f"--map {pair}: wanted OURS=THEIRS, such as label=true_answer")
         if ours not in NAMES:
             raise BadInput(f"--map {pair}: {ours!r} is none of {', '.join(NAMES)}")
+        if ours in found:
+            raise BadInput(f"--map {pair}: {ours} is mapped to {found[ours]!r} already; say it once")
+        if other := next((o for o, column in found.items() if theirs and column == theirs), None):
+            raise BadInput(f"--map {pair}: {theirs} is read as {other} already; a column is one field")
+        if ours == "simulated" and not theirs:
+            raise BadInput(f"--map {pair}: what is marked as simulated stays so; leave this out")
         found[ours] = theirs
     return found
 

@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from curation import interrupts, macros, views
+from curation import macros, views
 from curation.errors import RefusedSQL, StoreError, Unsteady
 from curation.locked import SECONDS, ask, decoded, locked
 from curation.store import Snapshot, Store
@@ -68,20 +68,19 @@ def answer_recipe(
 
 def _sent(query: dict[str, Any], seconds: float) -> list[pa.Table]:
     """Have another process answer a query; it is stopped after `seconds` in all."""
-    with ExitStack() as last:
-        with interrupts.held_back():  # until somebody would end the other process
-            # a group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the other
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "curation.apart"],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
-            )  # fmt: skip
-            last.callback(child.wait)
-            last.callback(child.kill)
-        try:
-            found, said = child.communicate(orjson.dumps(query), timeout=seconds + GRACE)
-        except subprocess.TimeoutExpired as e:
-            raise RefusedSQL(f"the query took more than {seconds:.0f} s and was stopped") from e
+    # a group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the other
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "curation.apart"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
+    )  # fmt: skip
+    try:
+        found, said = child.communicate(orjson.dumps(query), timeout=seconds + GRACE)
+    except subprocess.TimeoutExpired as e:
+        raise RefusedSQL(f"the query took more than {seconds:.0f} s and was stopped") from e
+    finally:
+        child.kill()
+        child.wait()
     if child.returncode:
         raise told(child.returncode, said)
     streams = pa.BufferReader(found)

@@ -1,6 +1,7 @@
 """How fast one asks: what is said is kept to, what is not said is found out."""
 
 import heapq
+import random
 from collections import Counter
 from itertools import pairwise
 
@@ -287,6 +288,36 @@ def test_a_server_that_takes_ever_longer_is_sent_less(clock):
     for _ in range(10):
         round_of(1.0)
     assert limits.window > low
+
+
+def windows(clock, speed, room, noise):
+    """The number in flight over two hours of a server that changes after ten minutes; see below for what it is."""
+    rng, limits, coming, seen = random.Random(0), Limits(64, clock=clock), [], []
+    began = clock.now
+    while (t := clock.now - began) < 7200:
+        while limits.delay(1) == 0:
+            limits.sent(1)
+            queued = max(1.0, limits.in_flight / (64 if t < 600 else room))
+            seconds = 3_000 / (150 if t < 600 else speed) * queued * rng.lognormvariate(0, noise)
+            heapq.heappush(coming, (clock.now + seconds, clock.now, seconds))
+        clock.now, at, seconds = heapq.heappop(coming)
+        limits.came(came(seconds, 3_000), at)
+        seen.append((clock.now - began, limits.window))
+    return [window for t, window in seen if t > 3600]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("speed", "room", "least", "most"),
+    [
+        (30, 64, 60, 64),  # five times slower, whatever is in flight: nothing is won by sending less
+        (150, 8, 12, 33),  # as fast, of eight at once: four times as many are the most that may wait
+        (30, 8, 8, 40),  # both
+    ],
+)
+def test_a_server_that_is_slower_for_good_is_told_from_one_that_queues(clock, speed, room, least, most, noise):
+    seen = windows(clock, speed, room, noise)
+    assert least <= sum(seen) / len(seen) <= most
 
 
 def test_longer_answers_are_not_taken_for_a_queue(clock):

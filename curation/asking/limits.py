@@ -6,7 +6,8 @@ to take in a second, and grows again ever faster until it refuses once more (in 
 long near what was right just now, and is soon far from what was not). The number in flight is the user's, until the
 server shows that it is too much: one in twenty of its latest replies is an overload or a time-out, or answers take ever
 longer. Then it is halved, at most once in the time of an answer, and grows again by one with each round of answers
-(additive increase, multiplicative decrease, as TCP does it: Chiu and Jain, 1989).
+(additive increase, multiplicative decrease, as TCP does it: Chiu and Jain, 1989). Where the cut has made no answer
+quicker there is no queue of ours, and the server is measured anew.
 
 A refusal says nothing of the number in flight: where answers take long, many must be in flight to use the rate, and a
 number that grows by one with each round of them takes minutes to come back.
@@ -27,6 +28,7 @@ from curation.asking.replies import SILENT, Reply
 
 CUT, LEAST = 0.5, 1.0  # what is left of the number in flight after a cut; never less than one
 CROWDED = 4.0  # an answer's token takes so many times as long as at best: the server queues what it is sent
+QUICKER = 0.75  # of what a token took before a cut, it takes at most after it, where the queue was ours
 ENOUGH = 20  # answers before a median says something
 FIRST_CLOSED, LONGEST_CLOSED = 1.0, 60.0  # seconds to send nothing, doubled each time, where one at a time is too much
 OVERLOADED = {503, 529}  # statuses by which a server says that it is sent too much; other errors are its own affair
@@ -61,7 +63,8 @@ class Limits:
         self.pace = Pace(clock)
         self.slowness: deque[float] = deque(maxlen=64)  # seconds a token of the latest answers
         self.strain: deque[bool] = deque(maxlen=64)  # which of the latest replies show that it is too much at once
-        self.best = float("inf")
+        self.best = float("inf")  # seconds a token, a median
+        self.before = float("inf")  # the same as it was before the latest cut
         self.seconds = self.tokens_out = 0.0  # of an answer, a running mean
 
     def share(self, other: Limits) -> None:
@@ -109,7 +112,7 @@ class Limits:
         self.strain.append(over)
         if reply.failure is None:
             self.pace.taken()
-            self._answered(reply)
+            self._answered(reply, at)
         if self._strained() or self._crowded():
             self._cut()
 
@@ -144,24 +147,30 @@ class Limits:
             reply.wait if reply.wait is not None else max((s for s in resets if s is not None), default=1.0)
         )
 
-    def _answered(self, reply: Reply) -> None:
+    def _answered(self, reply: Reply, at: float) -> None:
         seconds, tokens = reply.columns["seconds"], reply.columns.get("tokens_out") or 0
         self.seconds += (seconds - self.seconds) * (0.1 if self.seconds else 1.0)
         if tokens <= MOST_WRITTEN:
             self.tokens_out += (tokens - self.tokens_out) * (0.1 if self.tokens_out else 1.0)
-        self.slowness.append(seconds / max(tokens, 1))
+        if at > self.cut_at:  # what was in flight knows nothing of the cut yet
+            self.slowness.append(seconds / max(tokens, 1))
         self.window = min(self.most, self.window + 1 / self.window)
 
     def _strained(self) -> bool:
         return sum(self.strain) >= max(FEW, STRAINED * len(self.strain))
 
     def _crowded(self) -> bool:
-        """Tell whether answers take several times as long as at best, a token: they wait in the server's queue."""
+        """Tell whether answers take several times as long as at best, a token: they wait in the server's queue.
+
+        Where a cut has not made them quicker the queue is not ours, or there is none: what it takes now is the best.
+        """
         if len(self.slowness) < ENOUGH:
             return False
         now = statistics.median(self.slowness)
-        self.best = min(self.best, now)
-        return now > CROWDED * self.best
+        self.best = now if now > QUICKER * self.before else min(self.best, now)
+        crowded = now > CROWDED * self.best
+        self.before = self.before if crowded else float("inf")
+        return crowded
 
     def _cut(self) -> None:
         """Cut the number in flight, once in the time of an answer: what is in flight knows nothing of the cut yet."""
@@ -170,6 +179,8 @@ class Limits:
             self._shut()
         if now - self.cut_at > max(self.seconds, 0.1):
             self.cut_at = now
+            latest = list(self.slowness)[-ENOUGH:]  # those before may be of another time
+            self.before = statistics.median(latest) if len(latest) == ENOUGH else float("inf")
             self.window = max(LEAST, min(self.window, self.in_flight + 1) * CUT)
         self.slowness.clear()
         self.strain.clear()

@@ -5,14 +5,15 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 from conftest import COMMAND
 from kit.peer import GOOD, completion, peer
 
-from curation.asking import keeper, stage, work
+from curation.asking import journal, keeper, stage, work
 from curation.asking.engine import ask_all
-from curation.asking.journal import Journal, Neighbours
+from curation.asking.journal import Journal, Neighbours, in_table
 from curation.asking.requests import endpoint
 from curation.asking.stage import How
 from curation.overlap import generate_and_grade
@@ -84,6 +85,29 @@ def test_a_commands_other_stage_is_no_neighbour(store):
     theirs.close()
     alone = Neighbours(store.journals, {"ours"})
     assert alone.answered() == set() and not alone.met
+
+
+def test_another_runs_journal_is_read_by_batches_and_from_where_the_table_has_it(store, monkeypatch):
+    monkeypatch.setattr(journal, "BATCH", 2_000)
+    read, rows = [], journal._rows
+    monkeypatch.setattr(journal, "_rows", lambda lines: read.append(len(lines)) or rows(lines))
+    theirs = Journal(store, "theirs")
+    for n in range(100):
+        theirs.write({"request_id": f"{n}", "attempt": 1, "text": "x" * 100})
+        if n == 59:
+            theirs.absorb()
+    theirs.file.open("ab").write(b'{"request_id": "cut')  # as one finds it while it is written
+    read.clear()
+    every = Neighbours(store.journals, set())
+    assert every.answered() == {f"{n}" for n in range(100)}
+    assert max(read) < 2_500 and sum(read) > 20_000
+    read.clear()
+    rest = Neighbours(store.journals, set(), partial(in_table, store))
+    assert rest.answered() == {f"{n}" for n in range(60, 100)} and rest.met
+    late = Journal(store, "late")
+    late.write({"request_id": "of one that began later", "attempt": 1})
+    late.absorb()
+    assert rest.answered() == {"of one that began later"}, "the table was looked at before"
 
 
 def test_a_critic_that_is_the_generator_shares_its_rate(store, monkeypatch):

@@ -117,10 +117,12 @@ class Neighbours:
     Args:
         journals: the store's folder of journals.
         ours: the runs of this command.
+        reached: tells of a run how many bytes of its journal are in the table (see `in_table`). Of journals that are
+            there at the first look these are not read: who gives it looks at the table afterwards.
     """
 
-    def __init__(self, journals: Path, ours: set[str]) -> None:
-        self.journals, self.ours = journals, ours
+    def __init__(self, journals: Path, ours: set[str], reached: Callable[[str], int] = lambda run_id: 0) -> None:
+        self.journals, self.ours, self.reached = journals, ours, reached
         self.met = False
         self._open: dict[Path, IO[bytes]] = {}  # what is written to one last is read after it is gone, too
 
@@ -130,21 +132,35 @@ class Neighbours:
             if file.stem not in self.ours and file not in self._open:
                 with suppress(FileNotFoundError):  # it came to its end just now: its rows are in the table
                     self._open[file] = open(file, "rb")  # noqa: SIM115
+                    self._open[file].seek(self.reached(file.stem))
                     self.met = True
+        self.reached = lambda run_id: 0  # the table is not looked at again
         found: set[str] = set()
         for file, lines in list(self._open.items()):
             gone = not os.fstat(lines.fileno()).st_nlink
-            rows = _rows(_next(lines))
-            each = zip(rows["request_id"].to_pylist(), rows["failure"].to_pylist(), strict=True)
-            found.update(request for request, failure in each if failure is None)
+            while whole := _next(lines):
+                rows = _rows(whole)
+                each = zip(rows["request_id"].to_pylist(), rows["failure"].to_pylist(), strict=True)
+                found.update(request for request, failure in each if failure is None)
             if gone:
                 self._open.pop(file).close()
         return found
 
 
+def in_table(store: Store, run_id: str) -> int:
+    """Return how many bytes of a run's journal are rows of the table by now."""
+    return store.number(TABLE, _app(run_id))
+
+
+def _app(run_id: str) -> str:
+    return f"journal-{run_id}"
+
+
 def _next(file: IO[bytes]) -> bytes:
-    """Return the whole lines that follow."""
-    data = file.read()
+    """Return the whole lines that follow, as many as go into one commit."""
+    data = file.read(BATCH)
+    if data and not data.endswith(b"\n"):
+        data += file.readline()
     whole = data[: data.rfind(b"\n") + 1]
     file.seek(len(whole) - len(data), os.SEEK_CUR)
     return whole
@@ -171,7 +187,7 @@ def _absorb(store: Store, file: Path, take: Take = len) -> int:
         rows, reached = _rows_from(file, offset)
         return rows, reached
 
-    while appended := store.append_once(TABLE, f"journal-{file.stem}", since):
+    while appended := store.append_once(TABLE, _app(file.stem), since):
         total += appended
         take(rows)
         rows = empty(SCHEMA)
@@ -185,12 +201,9 @@ def _rows_from(file: Path, offset: int) -> tuple[pa.Table, int]:
     """Return the rows of the next lines, as many as go into one commit, and the offset after them."""
     with open(file, "rb") as f:
         f.seek(offset)
-        while data := f.read(BATCH):
-            if not data.endswith(b"\n"):
-                data += f.readline()
-            whole = data[: data.rfind(b"\n") + 1]
+        while whole := _next(f):
             offset += len(whole)
-            if (rows := _rows(whole)).num_rows or len(whole) < len(data):
+            if (rows := _rows(whole)).num_rows:
                 return rows, offset
     return empty(SCHEMA), offset
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curation import folders, hub
@@ -13,7 +13,7 @@ from curation.errors import BadInput, HubError
 from curation.hub import AGAIN, Say
 from curation.printing import shown
 from curation.published import MANIFEST, ON_HUB
-from curation.versions import NAME, VERSION
+from curation.versions import VERSION
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -85,28 +85,13 @@ def fetch(
 
 
 def _check(ref: str, revision: str, manifest: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a manifest that names what it should; it comes from afar, and its names become paths."""
+    """Return the manifest of the version that was asked for."""
     if manifest is None:
         raise HubError(f"{ref}: holds no {MANIFEST} of a version, as `synthpert publish` writes it")
-    name, version, files = manifest["name"], manifest["version"], manifest["files"]
-    sound = NAME.fullmatch(str(name)) and isinstance(files, dict) and isinstance(manifest["row_hash"], str)
-    if (
-        not sound
-        or not _counted(manifest["rows"])
-        or any(PurePosixPath(f).is_absolute() or {"..", ".cache"} & {*f.split("/")} for f in files)
-    ):
-        raise HubError(f"{ref}: its {MANIFEST} names what no version is called; nothing was fetched")
-    if re.fullmatch(f"v{VERSION.pattern}", revision) and revision != f"v{version}":
-        raise HubError(f"{ref}: the tag stands on {name} {version}: somebody moved it; nothing was fetched")
+    if re.fullmatch(f"v{VERSION.pattern}", revision) and revision != f"v{manifest['version']}":
+        what = f"{manifest['name']} {manifest['version']}"
+        raise HubError(f"{ref}: the tag stands on {what}: somebody moved it; nothing was fetched")
     return manifest
-
-
-def _counted(rows: Any) -> bool:
-    """Tell whether these are the counts of a manifest: a split, a side and a number each."""
-    kinds = {"split": str, "side": str, "n": int}
-    return isinstance(rows, list) and all(
-        isinstance(row, dict) and all(isinstance(row.get(key), kind) for key, kind in kinds.items()) for row in rows
-    )
 
 
 def _download(api: HfApi, repo: str, sha: str, files: list[str], partial: Path, say: Say) -> None:
@@ -126,8 +111,17 @@ def _verify(ref: str, folder: Path, manifest: Mapping[str, Any]) -> None:
     found = folders.digests(folder)
     if differs := [name for name, digest in manifest["files"].items() if found.get(name) != digest]:
         raise HubError(f"{ref}: {differs[0]} is not the file that {MANIFEST} names (sha256); nothing was kept")
-    if (digest := folders.rows_of(folder, manifest)) != manifest["row_hash"]:
+    try:
+        rows = folders.rows_of(folder, manifest)
+    except BadInput as e:
+        raise HubError(f"{ref}: {e}; nothing was kept") from e
+    if rows.hash != manifest["row_hash"]:
         raise HubError(
-            f"{ref}: its rows have the hash {digest[:12]}, and {MANIFEST} says "
+            f"{ref}: its rows have the hash {rows.hash[:12]}, and {MANIFEST} says "
             f"{manifest['row_hash'][:12]}; nothing was kept"
+        )
+    if differs := [(n, told["n"]) for n, told in zip(rows.counts, manifest["rows"], strict=True) if n != told]:
+        n, told = differs[0]
+        raise HubError(
+            f"{ref}: {n['split']}, {n['side']}: {n['n']:,} rows, and {MANIFEST} says {told:,}; nothing was kept"
         )

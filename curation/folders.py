@@ -6,16 +6,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import VersionError
-from curation.published import MANIFEST, Published
+from curation.errors import BadInput, VersionError
+from curation.published import MANIFEST
 from curation.reviews import rows_hash
 from curation.rows import SIDES, Config, row_hash
 from curation.store import Store
@@ -33,6 +34,13 @@ class File(NamedTuple):
 
     sha256: str
     size: int
+
+
+class Rows(NamedTuple):
+    """The rows of a version: the hash of all of them, as `versions.content` makes it, and split, side, n as counted."""
+
+    hash: str
+    counts: list[dict[str, Any]]
 
 
 def check(store: Store, out: Path) -> Path:
@@ -132,13 +140,40 @@ def files(folder: Path) -> dict[str, File]:
     return found
 
 
-def rows_of(folder: Path, manifest: Mapping[str, Any]) -> str:
-    """Return the hash of all rows of a version's folder, worked out from its Parquet: see `versions.content`."""
-    data = Published(str(folder), folder, dict(manifest))
-    hashes = [row_hash({side: data.table(split, side) for side in SIDES}) for split in data.splits]
-    if names := [name for name in sorted(manifest["files"]) if name.startswith("annotations/")]:
-        hashes.append(rows_hash(row for name in names for row in pq.read_table(folder / name).to_pylist()))
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+def rows_of(folder: Path, manifest: Mapping[str, Any]) -> Rows:
+    """Return the rows of a version's folder, worked out from its Parquet, whose digests are those of the manifest.
+
+    Raises:
+        BadInput: a file is no Parquet, or holds what no row does.
+    """
+    hashes, counts, names = [], [], sorted(manifest["files"])
+    for split in dict.fromkeys(row["split"] for row in manifest["rows"]):
+        sides = {side: _table(folder, [n for n in names if n.startswith(f"{split}/{side}-")]) for side in SIDES}
+        with _legible(split):
+            hashes.append(row_hash(sides))
+        counts += [{"split": split, "side": side, "n": sides[side].num_rows} for side in SIDES]
+    if said := [name for name in names if name.startswith("annotations/")]:
+        with _legible("annotations"):
+            hashes.append(rows_hash(_table(folder, said).to_pylist()))
+    return Rows(hashlib.sha256("\n".join(hashes).encode()).hexdigest(), counts)
+
+
+def _table(folder: Path, names: Sequence[str]) -> pa.Table:
+    shards = []
+    for name in names:
+        with _legible(name):
+            shards.append(pq.read_table(folder / name, partitioning=None))
+    with _legible(names[0]):
+        return pa.concat_tables(shards)
+
+
+@contextmanager
+def _legible(what: str) -> Iterator[None]:
+    """Turn what goes wrong with Parquet that another hand wrote into one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, TypeError, ValueError) as e:
+        raise BadInput(f"{what}: found no rows of a version ({str(e).splitlines()[0]}), wanted its Parquet") from e
 
 
 def _write_shards(folder: Path, side: str, rows: pa.Table) -> None:

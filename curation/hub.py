@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from curation.errors import BadInput, HubError
+from curation.manifests import unsound
 from curation.published import KEYS, MANIFEST
-from curation.versions import VERSION
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -198,7 +198,11 @@ def differing(api: HfApi, repo: str, sha: str, files: Mapping[str, str], kind: K
 
 
 def manifest(api: HfApi, repo: str, revision: str) -> dict[str, Any] | None:
-    """Return the manifest.json of a dataset at a revision; None if it has none that is one."""
+    """Return the manifest.json of a dataset at a revision; None if it has none of a version.
+
+    Raises:
+        HubError: it has one, and something else stands in it than in one that `build` writes.
+    """
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     with speaking(api, f"{repo}@{revision}"), tempfile.TemporaryDirectory() as place:
@@ -207,10 +211,13 @@ def manifest(api: HfApi, repo: str, revision: str) -> dict[str, Any] | None:
             found = json.loads(Path(file).read_text("utf-8"))
         except LocalEntryNotFoundError:  # no network; a child of the next
             raise
-        except (EntryNotFoundError, ValueError):
+        except (EntryNotFoundError, ValueError, RecursionError):
             return None
-    sound = isinstance(found, dict) and found.keys() >= KEYS and VERSION.fullmatch(str(found["version"]))
-    return found if sound else None
+    if not isinstance(found, dict) or not found.keys() >= KEYS:
+        return None
+    if key := unsound(found):
+        raise HubError(f"{repo}@{revision}: {key!r} in its {MANIFEST} is not what a version's manifest has there")
+    return found
 
 
 def commit(

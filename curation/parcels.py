@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import annotators, cards, folders, licences, secrets
-from curation.errors import SecretFound, VersionError
+from curation.errors import BadInput, SecretFound, VersionError
 from curation.published import MANIFEST
 from curation.rebuild import rebuild
 from curation.schema import REHEARSAL
@@ -77,7 +77,10 @@ def _checked(place: Path, held: dict[str, Any]) -> dict[str, Any]:
 
 def _rows_differ(place: Path, manifest: dict[str, Any]) -> bool:
     """Tell whether a folder has other rows than its manifest says, and not the same in another writer's bytes."""
-    return folders.rows_of(place, manifest) != manifest["row_hash"]
+    try:
+        return folders.rows_of(place, manifest).hash != manifest["row_hash"]
+    except BadInput:
+        return True
 
 
 def _pack(store: Store, place: Path, manifest: dict[str, Any], repo: str) -> Parcel:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import COMMAND
@@ -71,7 +72,10 @@ def test_what_is_fetched_is_what_was_built(remote, dataset, run):
     assert remote.repos["datasets", REPO].head.oid in done.stdout
     assert "not fetched, as no part of it: .gitattributes" in done.stdout
     held = folders.read(got)
-    assert folders.rows_of(got, held) == held["row_hash"] and {f.name for f in Path().glob(".traces*")} == set()
+    assert (
+        folders.rows_of(got, held) == (held["row_hash"], held["rows"])
+        and {f.name for f in Path().glob(".traces*")} == set()
+    )
     same, built = folders.digests(got), folders.digests(dataset)
     assert {n for n in built if same[n] != built[n]} == {
         "README.md",
@@ -103,12 +107,21 @@ def test_rows_that_are_not_those_of_the_manifest_are_not_kept(remote, dataset):
     assert nothing_left()
 
 
+ROW = {"split": "default", "side": "train", "n": 1}
 BAD = {
     "a moved tag": ({"version": "1.0.1"}, "the tag stands on traces 1.0.1: somebody moved it"),
-    "a path that leads out": ({"files": {"../../out": "0" * 64}}, "names what no version is called"),
-    "a path of the root": ({"files": {"/out": "0" * 64}}, "names what no version is called"),
-    "a name that is a path": ({"name": "../traces"}, "names what no version is called"),
-    "files that are none": ({"files": []}, "names what no version is called"),
+    "no version": ({"version": "latest"}, "'version' in its manifest.json is not what"),
+    "a path that leads out": ({"files": {"../../out": "0" * 64}}, "'files' in its manifest.json is not what"),
+    "a path of the root": ({"files": {"/out": "0" * 64}}, "'files' in its manifest.json is not what"),
+    "a path that is long": ({"files": {"a" * 300: "0" * 64}}, "'files' in its manifest.json is not what"),
+    "a name that is a path": ({"name": "../traces"}, "'name' in its manifest.json is not what"),
+    "files that are none": ({"files": []}, "'files' in its manifest.json is not what"),
+    "a digest that is none": ({"files": {"README.md": 5}}, "'files' in its manifest.json is not what"),
+    "a hash that is none": ({"row_hash": None}, "'row_hash' in its manifest.json is not what"),
+    "rows that are none": ({"rows": "x"}, "'rows' in its manifest.json is not what"),
+    "a side alone": ({"rows": [ROW]}, "'rows' in its manifest.json is not what"),
+    "a split that leads out": ({"rows": [ROW | {"split": "../.."}]}, "'rows' in its manifest.json is not what"),
+    "fewer than none": ({"rows": [ROW | {"n": -5}]}, "'rows' in its manifest.json is not what"),
 }
 
 
@@ -116,9 +129,39 @@ BAD = {
 def test_a_manifest_that_will_not_do(name, remote):
     other, told = BAD[name]
     change(remote, **{"manifest.json": manifest(remote, **other)})
-    with pytest.raises(HubError, match=told):
+    with pytest.raises(HubError, match=rf"^{REPO}@\w.*: {told}") as e:
+        fetch(REF, api=remote.api())
+    assert nothing_left() and "partial" not in str(e.value)
+
+
+def test_a_side_without_its_files(remote):
+    files = json.loads(manifest(remote))["files"]
+    change(remote, **{"manifest.json": manifest(remote, files={n: d for n, d in files.items() if "/test-" not in n})})
+    with pytest.raises(HubError, match="'rows' in its manifest.json is not what"):
+        fetch(REF, api=remote.api())
+
+
+@pytest.mark.parametrize("n", [10**9, 0])
+def test_rows_are_counted(n, remote):
+    rows = json.loads(manifest(remote))["rows"]
+    told = [row | ({"n": n} if row["side"] == "validation" else {}) for row in rows]
+    change(remote, **{"manifest.json": manifest(remote, rows=told)})
+    with pytest.raises(
+        HubError, match=rf"default, validation: \d+ rows, and manifest.json says {n:,}; nothing was kept"
+    ):
         fetch(REF, api=remote.api())
     assert nothing_left()
+
+
+def test_what_is_no_parquet_is_not_kept(remote):
+    file = "default/train-00000-of-00001.parquet"
+    pq.write_table(pa.table({"trace_id": [b"bytes"]}), "other.parquet")
+    for data, told in ((b"hello", file), (Path("other.parquet").read_bytes(), "default")):
+        files = json.loads(manifest(remote))["files"] | {file: remote.keep(data)}
+        change(remote, **{file: data, "manifest.json": manifest(remote, files=files)})
+        with pytest.raises(HubError, match=rf"^{REF}: {told}: found no rows of a version \(") as e:
+            fetch(REF, api=remote.api())
+        assert "\n" not in str(e.value) and nothing_left()
 
 
 def test_what_is_not_there_or_no_version(remote):
@@ -135,7 +178,7 @@ def test_what_is_not_there_or_no_version(remote):
         fetch(REF, api=remote.api(False))
     with pytest.raises(HubError, match="the Hub does not take the token"):
         fetch(REF, api=remote.api("hf_wrong"))
-    for text in (b"[]", b"no json", b"{}", manifest(remote, version="latest")):
+    for text in (b"[]", b"no json", b"{}", b"[" * 100_000):
         change(remote, **{"manifest.json": text})
         with pytest.raises(HubError, match=r"holds no manifest.json of a version"):
             fetch(REF, api=remote.api())

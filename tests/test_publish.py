@@ -379,6 +379,17 @@ def test_a_name_that_is_taken(go, remote, mine):
         publish(mine, "other", "org/free", allow_simulated=True, api=remote.api())
 
 
+def test_a_manifest_there_that_is_none(go, remote):
+    there = remote.create("datasets", REPO)
+    odd = {"name": "traces", "version": "1.0.0", "row_hash": "0" * 64, "rows": [], "files": []}
+    there.add("by hand", there.head.files | {"manifest.json": remote.keep(json.dumps(odd).encode())})
+    with unchanged(there), pytest.raises(HubError, match="'files' in its manifest.json is not what a version's"):
+        go()
+    there.tags["v1.0.0"] = there.head.oid
+    with unchanged(there), pytest.raises(HubError, match="'files' in its manifest.json is not what a version's"):
+        go()
+
+
 def test_a_version_does_not_go_back_nor_change(go, remote, mine):
     build(mine, "good_or_better", "traces")
     other = Store(shutil.copytree(mine.place, "other-store"))  # which is not told of what goes out from this one

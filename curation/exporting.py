@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import orjson
+import pyarrow.compute as pc
 
 from curation.errors import BadInput
 from curation.printing import shown
@@ -31,7 +32,10 @@ Row = Mapping[str, Any]
 
 
 class Exported(NamedTuple):
-    """What an export wrote; `written` is false where the file was there already, the same to the byte."""
+    """What an export wrote; `written` is false where the file was there already, the same to the byte.
+
+    `unmarked` are the simulated rows among `rows`, where the format has no place to say so.
+    """
 
     dataset: str
     split: str
@@ -39,6 +43,7 @@ class Exported(NamedTuple):
     format: str
     out: str
     rows: int
+    unmarked: int
     written: bool
 
     def __repr__(self) -> str:
@@ -46,7 +51,7 @@ class Exported(NamedTuple):
 
 
 class Format(NamedTuple):
-    """How rows are written: the columns that are needed (None: all), the line of a row, and the lines before all."""
+    """How rows are written: the columns that are read (None: all are told), the line of a row, the lines before all."""
 
     columns: Sequence[str] | None
     line: Callable[[Row], bytes]
@@ -77,10 +82,10 @@ def export(
         )
     with _opened(ref, store) as dataset:
         if str(out) == STDOUT:
-            rows, written = _write(sys.stdout.buffer, dataset, FORMATS[kind], split, side), True
+            counts, written = _write(sys.stdout.buffer, dataset, FORMATS[kind], split, side), True
         else:
-            rows, written = _to_file(Path(out), dataset, FORMATS[kind], split, side)
-    return Exported(ref, split, side, kind, str(out), rows, written)
+            counts, written = _to_file(Path(out), dataset, FORMATS[kind], split, side)
+    return Exported(ref, split, side, kind, str(out), *counts, written)
 
 
 @contextmanager
@@ -93,32 +98,33 @@ def _opened(ref: str, store: Store | None) -> Iterator[Published]:
         yield open_dataset(rebuild(store, ref, out=Path(folder) / "dataset").out)
 
 
-def _write(to: IO[bytes], dataset: Published, form: Format, split: str, side: str) -> int:
-    """Write the lines of one side; returns how many rows."""
-    rows = 0
+def _write(to: IO[bytes], dataset: Published, form: Format, split: str, side: str) -> tuple[int, int]:
+    """Write the lines of one side; returns how many rows, and how many of them are simulated and do not say so."""
+    rows = unmarked = 0
     for batch in dataset.batches(split, side, form.columns):
         if not rows:
             to.write(form.head(batch.schema.names))
         rows += batch.num_rows
+        unmarked += pc.sum(batch["simulated"]).as_py() or 0 if form.columns else 0
         to.writelines(map(form.line, batch.to_pylist()))
     to.flush()
-    return rows
+    return rows, unmarked
 
 
-def _to_file(out: Path, dataset: Published, form: Format, split: str, side: str) -> tuple[int, bool]:
-    """Write beside the file and move it into place when it is whole; returns how many rows, and whether it is new."""
+def _to_file(out: Path, dataset: Published, form: Format, split: str, side: str) -> tuple[tuple[int, int], bool]:
+    """Write beside the file and move it into place when it is whole; returns what `_write` does, and if it is new."""
     if not out.name:
         raise BadInput(f"--output {out}: this is no file; name one")
     partial = out.with_name(f".{out.name}.partial")
     try:
         with open(partial, "wb") as to:
-            rows = _write(to, dataset, form, split, side)
+            counts = _write(to, dataset, form, split, side)
             os.fsync(to.fileno())
         if new := not out.exists():
             partial.rename(out)
         elif not (out.is_file() and filecmp.cmp(partial, out, shallow=False)):
             raise BadInput(f"--output {out}: it holds something else, and is not written over; name another")
-        return rows, new
+        return counts, new
     except OSError as e:
         raise BadInput(f"--output {out}: {e.strerror or e}; nothing was written") from e
     finally:
@@ -163,7 +169,7 @@ def _cell(value: Any) -> str:
 
 
 FORMATS: Mapping[str, Format] = {
-    "trl": Format(("messages",), _trl),
-    "openai": Format(("messages",), _openai),
+    "trl": Format(("messages", "simulated"), _trl),
+    "openai": Format(("messages", "simulated"), _openai),
     "csv": Format(None, _csv, _cells),
 }

@@ -82,6 +82,16 @@ def test_the_trainer_takes_the_prompt_and_completion_of_every_family(dataset, na
         assert render(tokenizer, row["prompt"] + row["completion"]) == render(tokenizer, ours["messages"])
 
 
+@pytest.mark.parametrize("kind", ["trl", "openai", "csv"])
+def test_a_format_that_cannot_say_that_rows_are_simulated_is_told_of(dataset, run, kind):
+    n = len(rows(dataset, "validation"))
+    for output in ("out", "-"):
+        done = run("export", dataset, "--format", kind, "--output", output, "--side", "validation")
+        told = f"simulated: this format has no place to say so ({n:,} of {n:,} rows)\n"
+        assert done.returncode == 0 and (told in done.stderr) == (kind != "csv"), done.stderr
+    assert export(str(dataset), kind, "out", side="validation").unmarked == (0 if kind == "csv" else n)
+
+
 def test_a_test_row_is_a_prompt_alone(dataset):
     export(str(dataset), "trl", "out.jsonl", side="test")
     given = rows(dataset, "test")

@@ -348,6 +348,23 @@ def test_a_store_is_not_given_its_own_traces_again(filled, tmp_path, dataset):
     assert (done.traces, done.grades) == (0, 0) and counts(store) == before
 
 
+def test_what_a_rehearsal_said_stays_marked_by_way_of_a_file_that_cannot_say_so(store, paper, tmp_path):
+    """A rehearsal is hidden, and its words come in anew, for its own example and for another."""
+    some = examples(store, 3)
+    marked = [paper_row(e) | {"simulated": "true"} for e in some[:1]]
+    write_csv(tmp_path / "marked.csv", marked, (*PAPER, "simulated"))
+    import_traces(store, "marked.csv")
+    exclude(store, run_id=store.rows("SELECT run_id FROM raw.traces")[0]["run_id"], reason="rehearsed")
+    said = marked[0]["assistant_response"]
+    again = f"<think>{marked[0]['generated_thinking']}</think><answer>{some[1]['label']}</answer>"
+    write_csv(paper, [paper_row(e, assistant_response=t) for e, t in zip(some, [said, again], strict=False)])
+    with open(paper, "a", newline="") as more:
+        csv.DictWriter(more, PAPER).writerow(paper_row(some[2]))
+    assert import_traces(store, str(paper)).traces == 3
+    found = store.rows("SELECT provider, count(*) AS n FROM traces GROUP BY ALL")
+    assert {r["provider"]: r["n"] for r in found} == {"rehearsal": 2, "import": 1}
+
+
 def on_side(folder, side):
     return {i for file in folder.glob(f"{side}-*") for i in pq.read_table(file)["example_id"].to_pylist()}
 

@@ -72,6 +72,8 @@ def export(
 
     of_store = "/" not in dataset and not Path(dataset).is_dir()
     done = work(dataset, form, output, split=split, side=side, store=open_store(ctx) if of_store else None)
+    if done.unmarked:
+        say(ctx, f"simulated: this format has no place to say so ({done.unmarked:,} of {done.rows:,} rows)")
     text = f"{done.rows:,} rows of {dataset}, {split}, {side} -> {output}"
     if output == STDOUT:
         return say(ctx, text)

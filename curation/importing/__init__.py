@@ -128,6 +128,7 @@ class Import:
         known = store.sql(query("imported_known"))
         self.traces = dict(zip(known["key"].to_pylist(), known["trace_id"].to_pylist(), strict=True))
         self.grades = set(store.sql(query("imported_grades"))["key"].to_pylist())
+        self.rehearsed = set(store.sql(query("imported_rehearsed"))["key"].to_pylist())
         self.rows = 0
         self.new: Counter[str] = Counter()  # stage
         self.sides: Counter[tuple[str, str]] = Counter()  # side, label
@@ -184,7 +185,8 @@ class Import:
         self.unread |= dict.fromkeys(c for c in seen if c not in chosen.columns.values())
 
     def _take(self, row: Row, label: str, side: str, origin: dict[str, Any], journal: Journal) -> None:
-        """Write a row's trace and its grade, each if it is new."""
+        """Write a row's trace and its grade, each if it is new; what a rehearsal said is marked, whoever brings it."""
+        row = row._replace(simulated=row.simulated or row.text_id in self.rehearsed)
         key = row.key
         trace_id = self.traces.get(key)
         if trace_id is None:

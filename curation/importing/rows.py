@@ -65,6 +65,11 @@ class Row(NamedTuple):
         read = read_trace(self.text, self.thinking)
         return content_id(IMPORT, self.example_id, read.answer or "", read.reasoning or self.text)
 
+    @property
+    def text_id(self) -> str:
+        """The id of what it reasons, whatever example it is about."""
+        return content_id(read_trace(self.text, self.thinking).reasoning or self.text)
+
     def grade_key(self, trace_id: str) -> str:
         """The same for its grade."""
         grade, justification = self.evaluation or ("", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from curation.asking.asked import Asked
 from curation.asking.budget import Budget
 from curation.asking.engine import ask_all
 from curation.asking.jobs import Known
-from curation.asking.journal import Journal, Neighbours, settle
+from curation.asking.journal import Journal, Neighbours, in_table, settle
 from curation.asking.limits import Given, Limits
 from curation.asking.progress import Part, View, tally
 from curation.asking.replies import FATAL, PASSING
@@ -115,7 +116,7 @@ def _prepared(
 ) -> Iterator[tuple[Iterable[Request | None], Journal, dict[str, Any]]]:
     """Yield the requests, where their answers go, and all else that the engine wants to know."""
     journal = Journal(store, stage.run_id)
-    neighbours = Neighbours(store.journals, ours)
+    neighbours = Neighbours(store.journals, ours, partial(in_table, store))
     elsewhere = neighbours.answered()  # first: what leaves a journal is in the table by then
     known = _known(store, stage.name, how.retry_failed)
     known.answered |= elsewhere

@@ -156,7 +156,7 @@ def main() -> None:
     tools = [OURS, BARE, *map(rival, given.rival)]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), tools)
-        with stubbed(LATENCY) as url:
+        with stubbed(latency=LATENCY) as url:
             for c in (100, 250, 500) if "speed" in parts else ():
                 title, all_tools = f"{N:,} rows, {c} in flight", [OURS, SDK, *tools[1:]]
                 table(title, all_tools, given.passes, lambda tool, c=c: bench.speed(tool, url, c))
@@ -167,10 +167,10 @@ def main() -> None:
             if "budget" in parts:
                 budget(bench, url)
         if "refused" in parts:
-            with stubbed(LATENCY, flaky=0.05) as url:
+            with stubbed(latency=LATENCY, flaky=0.05) as url:
                 table("5 % of rows refused once", tools, given.passes, lambda tool: bench.speed(tool, url, 100))
         if "memory" in parts:
-            with stubbed(0.1) as url:
+            with stubbed(latency=0.1) as url:
                 for n in (N, MANY):
                     title = f"{n:,} rows, 100 in flight, answers after 0.1 s"
                     table(

@@ -14,14 +14,16 @@ import json
 import re
 import time
 
-HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+GENEROUS = (
     b"x-ratelimit-limit-requests: 10000000\r\nx-ratelimit-limit-tokens: 1000000000000\r\n"
     b"x-ratelimit-remaining-requests: 9999999\r\nx-ratelimit-remaining-tokens: 999999999999\r\n"
-    b"Content-Length: "
 )
+LEFT = "x-ratelimit-limit-requests: {}\r\nx-ratelimit-remaining-requests: {}\r\nx-ratelimit-reset-requests: {:.3f}s\r\n"
 REFUSED = b'{"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}}'
-TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
+AFTER = b"Retry-After: 1\r\n"
+SAYS = ("everything", "retry-after", "nothing")  # of its limits, with a rate
 ROW = re.compile(rb"#(\d+)#")  # how the drivers number their prompts
 TEXT = "<think>{}</think><answer>upregulated</answer>".format("The gene lies downstream of the knocked-down one. " * 20)
 USAGE = {"prompt_tokens": 250, "completion_tokens": 200, "total_tokens": 450}
@@ -71,11 +73,31 @@ class Counts:
         }
 
 
+class Allowance:
+    """Requests that may be sent now: so many a second, and as many at once."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = self.level = rate
+        self.filled = time.monotonic()
+
+    def take(self) -> bool:
+        """Take one, if there is one."""
+        now = time.monotonic()
+        self.level, self.filled = min(self.rate, self.level + (now - self.filled) * self.rate), now
+        self.level -= (taken := self.level >= 1)
+        return taken
+
+    def told(self) -> bytes:
+        """Return what is left, as headers."""
+        return LEFT.format(int(self.rate), int(self.level), (self.rate - self.level) / self.rate).encode()
+
+
 class Line(asyncio.Protocol):
     """One connection."""
 
     counts = Counts()
-    latency, flaky = 0.5, 0.0
+    latency, flaky, rate, says = 0.5, 0.0, 0.0, SAYS[0]
+    allowance: Allowance | None = None
 
     def connection_made(self, transport) -> None:
         """Start with nothing read."""
@@ -99,16 +121,19 @@ class Line(asyncio.Protocol):
         if head.startswith(b"GET /stats"):
             return self.send(self.counts.told())
         if head.startswith(b"POST /reset"):
-            type(self).counts = Counts()
+            type(self).counts, type(self).allowance = Counts(), Allowance(self.rate) if self.rate else None
             return self.send({})
         if b"chat/completions" not in head.split(b"\r\n")[0]:
             return self.send({"object": "list", "data": []})
         row, now = self.counts.row(body), time.monotonic()
         self.counts.asked[row] += 1
         self.counts.first = self.counts.first or now
-        if self.counts.asked[row] == 1 and row % 1000 < self.flaky * 1000:  # in bursts, as real limits refuse
+        flaky = self.counts.asked[row] == 1 and row % 1000 < self.flaky * 1000  # in bursts, as real limits refuse
+        if flaky or (self.allowance and not self.allowance.take()):
             self.counts.refused += 1
-            return self.transport.write(TOO_MANY + b"Content-Length: %d\r\n\r\n" % len(REFUSED) + REFUSED)
+            after = b"" if self.says == "nothing" else AFTER
+            head = TOO_MANY + after + self.limits() + b"Content-Length: %d\r\n\r\n" % len(REFUSED)
+            return self.transport.write(head + REFUSED)
         self.counts.step(+1)
         asyncio.get_running_loop().call_later(self.latency, self.finish, row, self.counts)
 
@@ -120,11 +145,17 @@ class Line(asyncio.Protocol):
             counts.answered[row] += 1
             self.send(completion(row))
 
+    def limits(self) -> bytes:
+        """Return the headers of limits, as far as it speaks of them."""
+        if not self.allowance:
+            return GENEROUS
+        return self.allowance.told() if self.says == "everything" else b""
+
     def send(self, what: dict) -> None:
         """Send JSON."""
         body = json.dumps(what).encode()
         if not self.transport.is_closing():
-            self.transport.write(HEAD + b"%d\r\n\r\n" % len(body) + body)
+            self.transport.write(HEAD + self.limits() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
 def completion(row: int) -> dict:
@@ -141,8 +172,10 @@ async def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--latency", type=float, default=0.5)
     parser.add_argument("--flaky", type=float, default=0.0, help="share of rows refused on their first ask")
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second; the rest is refused")
+    parser.add_argument("--says", choices=SAYS, default=SAYS[0], help="of its limits")
     args = parser.parse_args()
-    Line.latency, Line.flaky = args.latency, args.flaky
+    Line.latency, Line.flaky, Line.rate, Line.says = args.latency, args.flaky, args.rate, args.says
     server = await asyncio.get_running_loop().create_server(Line, "127.0.0.1", args.port, backlog=4096)
     async with server:
         await server.serve_forever()

@@ -113,11 +113,11 @@ def _megabytes(group: int) -> float:
 
 
 @contextmanager
-def stubbed(latency: float = 0.5, flaky: float = 0.0) -> Iterator[str]:
-    """Serve the stub in a process of its own; yields the address."""
+def stubbed(**given: object) -> Iterator[str]:
+    """Serve the stub in a process of its own, with its options; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    options = ["--port", str(port), "--latency", str(latency), "--flaky", str(flaky)]
+    options = [word for name, value in {"port": port, **given}.items() for word in (f"--{name}", str(value))]
     process = subprocess.Popen([sys.executable, "-m", stub.__name__, *options])
     url = f"http://127.0.0.1:{port}/v1"
     try:

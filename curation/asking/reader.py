@@ -42,6 +42,8 @@ class Reader(NamedTuple):
 
     def read(self, store: Store) -> int:
         """Read the answers that were not read yet, as after a kill; returns how many."""
+        if not store.files("responses"):  # a first run need not wait for a query of nothing
+            return 0
         sql = self._sql("unread_responses").replace("{columns}", ", ".join(COLUMNS))
 
         def unread(number: int) -> tuple[pa.Table, int]:

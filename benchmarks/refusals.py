@@ -1,0 +1,49 @@
+"""A server that takes so many requests a second and refuses the rest: time against what it would take at best.
+
+Run `python -m benchmarks.refusals [--passes 3]`. The stub takes ten a second, ten at once; the ideal is the time in
+which it takes the last of 300, and one answer. In the beginning 64 are sent to it, so 54 refusals nobody could avoid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from benchmarks.asking.tools import OURS, Task, Tool, reset, stubbed, told
+from benchmarks.engine import Row, table
+
+N, RATE, CONCURRENCY = 300, 10.0, 64
+CASES = (("everything", 1.0), ("retry-after", 1.0), ("nothing", 1.0), ("retry-after", 5.0), ("nothing", 5.0))
+
+
+def refused(tool: Tool, folder: Path, says: str, latency: float) -> Row:
+    """Ask N rows of a server that says so much of its limits."""
+    from curation.examples import ingest
+    from curation.rehearsal.world import write_benchmark
+    from curation.store import Store
+
+    with stubbed(latency=latency, rate=RATE, says=says) as url:
+        work = Path(tempfile.mkdtemp(dir=folder))
+        write_benchmark(work / "world")
+        ingest(Store(work / "store", create=True), work / "world")
+        reset(url)
+        tool.run(Task(N, CONCURRENCY, url, work))
+        counts = told(url)
+    ideal = (N - RATE) / RATE + latency
+    return {"time / ideal": counts["window"] / ideal, "refused": counts["refused"], "answered": counts["answered"]}
+
+
+def main() -> None:
+    """Print a table for each case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passes", type=int, default=3)
+    passes = parser.parse_args().passes
+    with tempfile.TemporaryDirectory() as folder:
+        for says, latency in CASES:
+            title = f"{RATE:g} a second, a refusal says {says}, an answer takes {latency:g} s"
+            table(title, [OURS], passes, lambda tool, s=says, t=latency: refused(tool, Path(folder), s, t))
+
+
+if __name__ == "__main__":
+    main()

@@ -236,6 +236,8 @@ def test_rate_time_and_dollars_are_those_of_what_came(monkeypatch):
     assert part.line().startswith("generate: 303 of 1,000 (30%)  10.0/s") and "\n" not in part.line()
     said = counted(part, answered=100, stopped="interrupted").lines()[0]
     assert "stopping: Ctrl-C again gives up what is in flight" in said
+    said = counted(part, answered=100, gone="unreachable").line()
+    assert "no answer any more (unreachable): asked now and then" in said
     assert "cost unknown" in counted(part, answered=1, usd=None).line()
     part.end(whole=True)
     assert "in 10s" in part.lines()[0] and "left" not in part.line()

@@ -59,7 +59,7 @@ def good(n, body):
 def test_a_server_that_is_gone_is_asked_ever_more_seldom_and_fails_no_row(ask, monkeypatch, gone):
     monkeypatch.setattr(work, "STARVED", 4.0)
     done, asked = ask(lambda n, body: gone if n > 5 else good(n, body), n=200)
-    assert "has answered nothing for 4 s" in done.stopped
+    assert "has answered nothing for 4 s" in done.stopped and done.gone
     assert (done.answered, done.failed, done.left) == (5, 0, 195)
     assert asked < 100, "some failures, what was in flight, and one each after 1, 2 and 4 s; not 200 times six"
     assert ask(good, n=200)[0].answered == 195
@@ -78,7 +78,7 @@ def test_when_it_is_back_all_goes_on_at_once(ask):
         return refusal(502) if n > 5 and time.monotonic() - down < 2.5 else good(n, body)
 
     done, _ = ask(say, n=200)
-    assert (done.answered, done.stopped) == (200, None)
+    assert (done.answered, done.stopped, done.gone) == (200, None, None)
 
 
 # -- what holds for every request, and what for one

@@ -19,11 +19,12 @@ class Asked:
     stopped: str | None = None  # why it stopped before the end
     in_flight: int = 0
     retried: int = 0  # tries beyond the first
+    gone: str | None = None  # how the server fails, where it answers nothing any more
     failures: dict[str, int] = field(default_factory=dict)  # of those given up, by reason
 
     def json(self) -> dict[str, Any]:
         """Return the fields for --json."""
-        return {k: v for k, v in asdict(self).items() if k not in ("in_flight", "retried", "failures")}
+        return {k: v for k, v in asdict(self).items() if k not in ("in_flight", "retried", "gone", "failures")}
 
     def give_up(self, why: str, n: int = 1) -> None:
         """Count requests as failed."""

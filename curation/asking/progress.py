@@ -88,6 +88,8 @@ class Part:
             return f"stopping{again}"
         if self.done >= self.total:
             return "done"
+        if self.count.gone:
+            return f"no answer any more ({self.count.gone}): asked now and then"
         return f"{_span((self.total - self.done) / self.rate)} left" if self.rate else "time left unknown"
 
     def _sent(self) -> str:

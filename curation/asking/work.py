@@ -177,6 +177,7 @@ class Work:
 
     def follow(self, job: Job, reply: Reply) -> None:
         """Count a reply, and have its request asked again if that may help."""
+        self.count.gone = reply.failure if self.limits.gone else None
         usd, sofar = reply.columns.get("usd"), self.count.usd
         if usd is not None or reply.failure is None:
             self.count.usd = None if usd is None or sofar is None else sofar + usd

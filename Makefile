@@ -8,8 +8,7 @@ BASE   := $(VENV)/.base
 TESTS  := $(VENV)/.tests
 PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet --disable-pip-version-check
 # one pytest worker a core, but for what a single test at a time leaves idle anyway
-# tests wait for servers, clocks and processes: one more than there are cores
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+WORKERS ?= auto
 
 .PHONY: demo test lint lock bench clean
 demo: $(BASE)    ## run the whole job as a rehearsal into ./demo/, free and offline

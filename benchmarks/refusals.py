@@ -11,24 +11,17 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.asking.tools import OURS, Task, Tool, reset, stubbed, told
-from benchmarks.engine import Row, table
+from benchmarks.engine import Bench, Row, table
 
 N, RATE, CONCURRENCY = 300, 10.0, 64
 CASES = (("everything", 1.0), ("retry-after", 1.0), ("nothing", 1.0), ("retry-after", 5.0), ("nothing", 5.0))
 
 
-def refused(tool: Tool, folder: Path, says: str, latency: float) -> Row:
+def refused(bench: Bench, tool: Tool, says: str, latency: float) -> Row:
     """Ask N rows of a server that says so much of its limits."""
-    from curation.examples import ingest
-    from curation.rehearsal.world import write_benchmark
-    from curation.store import Store
-
     with stubbed(latency=latency, rate=RATE, says=says) as url:
-        work = Path(tempfile.mkdtemp(dir=folder))
-        write_benchmark(work / "world")
-        ingest(Store(work / "store", create=True), work / "world")
         reset(url)
-        tool.run(Task(N, CONCURRENCY, url, work))
+        tool.run(Task(N, CONCURRENCY, url, bench.work()))
         counts = told(url)
     ideal = (N - RATE) / RATE + latency
     return {"time / ideal": counts["window"] / ideal, "refused": counts["refused"], "answered": counts["answered"]}
@@ -40,9 +33,10 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=3)
     passes = parser.parse_args().passes
     with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), [OURS])
         for says, latency in CASES:
             title = f"{RATE:g} a second, a refusal says {says}, an answer takes {latency:g} s"
-            table(title, [OURS], passes, lambda tool, s=says, t=latency: refused(tool, Path(folder), s, t))
+            table(title, [OURS], passes, lambda tool, s=says, t=latency: refused(bench, tool, s, t))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from curation import reviews, rows
 from curation.errors import VersionError
 from curation.store import Store
 
-PSEUDONYM = re.compile(r"annotator-\d+")
+PSEUDONYM = r"^annotator-\d+$"
 SHORT = 3  # letters: a name of fewer is part of too much else
 ESCAPE = re.compile(r"\\(?:[bfnrt]|u([0-9A-Fa-f]{4}))")  # of JSON
 REMEDY = "annotators go out as numbers alone: say it without the name in the recipe, the reason or the round"
@@ -43,7 +43,7 @@ def check(store: Store, files: Mapping[str, Path | bytes]) -> None:
 def _names(store: Store) -> dict[str, re.Pattern[str]]:
     """Return each name and id of an annotator, with the pattern that finds it."""
     held = store.rows("SELECT DISTINCT unnest([annotator, annotator_name]) AS name FROM raw.verdicts ORDER BY 1")
-    names = [name for row in held if (name := (row["name"] or "").strip()) and not PSEUDONYM.fullmatch(name)]
+    names = [name for row in held if (name := (row["name"] or "").strip()) and not re.match(PSEUDONYM, name)]
     return {name: re.compile(_pattern(name), re.I) for name in names}
 
 

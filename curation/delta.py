@@ -89,17 +89,7 @@ def append(place: str, schema: pa.Schema, rows: pa.Table) -> None:
 
 
 def append_once(place: str, schema: pa.Schema, app: str, rows_since: Callable[[int], tuple[pa.Table, int]]) -> int:
-    """Append what `rows_since(number)` gives, and set `app`'s number to the one it gives, in one commit.
-
-    Reading and writing the number through one handle makes it a compare-and-swap: of two processes
-    that do this at once one wins, and the other is shown the new number and asked again.
-
-    Returns:
-        How many rows were appended.
-
-    Raises:
-        StoreError: the commit is refused though nobody else has made one, as it would be for ever.
-    """
+    """Append rows and set a number in one commit; see `Store.append_once`."""
     from deltalake import CommitProperties, Transaction
 
     def made(handle: Handle) -> tuple[pa.Table, CommitProperties]:

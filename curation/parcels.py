@@ -22,7 +22,6 @@ from curation.store import Store
 
 RECIPE = "recipe.sql"
 WRITTEN = {cards.CARD, cards.CROISSANT}  # anew with each publication
-PSEUDONYM = r"^annotator-\d+$"
 
 
 class Parcel(NamedTuple):
@@ -151,5 +150,5 @@ def _secrets(parcel: Parcel) -> Iterator[secrets.Found]:
 
 def _check_pseudonyms(name: str, file: Path) -> None:
     named = pq.read_table(file, columns=["annotator"])["annotator"]
-    if not pc.all(pc.match_substring_regex(named, PSEUDONYM)).as_py():
+    if not pc.all(pc.match_substring_regex(named, annotators.PSEUDONYM)).as_py():
         raise VersionError(f"{name}, column annotator: found a name, wanted pseudonyms such as annotator-1 alone")

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 import pytest
 from conftest import COMMAND, KEY
+from kit.midst import generating
 from kit.peer import GOOD, completion, peer
 
 from curation.asking import work
@@ -496,13 +497,9 @@ def test_two_at_once_do_not_pay_for_the_same_twice(store):
 
 def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(store, ask_json):
     with serve(latency=0.3) as server:
-        os.environ["OPENAI_BASE_URL"] = server.base_url
-        command = [*COMMAND, "generate", "--limit", "60", "--concurrency", "4", "--model", "m"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        while server.stats()["answered"] < 8:
-            time.sleep(0.01)
+        process = generating(server, "answered", 8)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=20)
         assert process.returncode == 3
         assert "Traceback" not in err and "the same command goes on" in err.splitlines()[-1]
         came = store.rows("SELECT count(*) AS n FROM responses WHERE failure IS NULL")[0]["n"]
@@ -516,11 +513,7 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(store, ask_json):
 
 def test_a_second_ctrl_c_gives_up_what_is_in_flight(store):
     with serve(latency=60) as server:
-        os.environ["OPENAI_BASE_URL"] = server.base_url
-        command = [*COMMAND, "generate", "--limit", "60", "--concurrency", "4", "--model", "m"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        while server.stats()["requests"] < 4:
-            time.sleep(0.01)
+        process = generating(server, "requests", 4)
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert process.poll() is None, "the first lets it finish"

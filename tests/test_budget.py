@@ -1,16 +1,13 @@
 """A budget is never exceeded, whatever comes back; and a run that it stops says how to go on."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import orjson
 import pytest
-from conftest import COMMAND
+from kit.midst import generating
 from kit.peer import completion, peer
 
 from curation import traces
@@ -180,11 +177,7 @@ def test_a_budget_for_a_model_without_a_price_is_one_line(store, run, monkeypatc
 
 def test_sigterm_lets_what_is_in_flight_finish(store):
     with serve(latency=0.3) as server:
-        os.environ["OPENAI_BASE_URL"] = server.base_url
-        command = [*COMMAND, "generate", "--limit", "60", "--concurrency", "4", "--model", "m"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        while server.stats()["answered"] < 8:
-            time.sleep(0.01)
+        process = generating(server, "answered", 8)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)
         assert process.returncode == 3 and "the same command goes on" in err.splitlines()[-1]
